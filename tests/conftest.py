@@ -1,0 +1,23 @@
+"""Every test runs with checked annotations, a kept compilation cache and, in parallel runs, one thread per worker for linear algebra."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKED = ["ebm", "envs", "planners"]
+MIN_COMPILE_TIME = 0.3  # s; what compiles faster than this is not worth a file
+
+# Set as variables, not through jax.config, so that the processes the tests start have them too. JAX reads them when it is first imported.
+# One folder per worker: JAX writes an entry in place, so a second process could read half of it.
+worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".cache" / "jax" / worker)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(MIN_COMPILE_TIME)
+if worker != "main":
+    # Workers share the cores. The pool that runs host callbacks keeps its size: with one thread, a callback that waits never ends.
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook(CHECKED, "beartype.beartype")
