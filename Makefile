@@ -10,7 +10,6 @@ ARGS   ?=
 RUN       := $(VENV)/bin/python -m
 INSTALLED := $(VENV)/.installed
 WITH_MJX  := $(VENV)/.installed-mjx
-PACKAGES  := ebm envs planners benchmarks
 COMPILE   := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
              --no-emit-index-url --no-emit-find-links --extra report --extra solvers --extra dev --extra lint --extra docs
 
@@ -51,7 +50,7 @@ format: $(INSTALLED)
 	$(RUN) ruff format .
 
 docs: $(INSTALLED)
-	$(RUN) pdoc --output-directory site $(PACKAGES)
+	$(VENV)/bin/python docs/build.py
 
 # The second lock is resolved under the first, so that both agree on everything they share.
 lock:
