@@ -18,6 +18,11 @@ if worker != "main":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook(CHECKED, "beartype.beartype")
+
+# The first example compiles, so no example has a deadline; the same examples every time, so that a failure is the change's own.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")
