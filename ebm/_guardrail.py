@@ -1,0 +1,119 @@
+"""Guardrails: what must never happen. They are not traded against energy."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._reading import Reading
+from ._terms import Source, fitting, safe_norm
+from ._types import AbstractState, Numbers, to_float, to_positive
+
+
+class AbstractGuardrail(eqx.Module):
+    """A limit on every future state and action: `stage(...) ≤ 0` is safe.
+
+    `scale` makes guardrails comparable when none can be kept: a violation of one scale counts as 1. It does not soften anything.
+    """
+
+    name: eqx.AbstractVar[str]
+    scale: eqx.AbstractVar[Float[Array, ""]]
+
+    @abc.abstractmethod
+    def stage(
+        self, state: AbstractState, action: Float[Array, " action"], previous_action: Float[Array, " action"], time: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """The violation, in SI units, of a state and the action that led to it; ≤ 0 is safe."""
+
+
+class KeepBelow(AbstractGuardrail):
+    """Every component of a reading stays ≤ `limit`: `KeepBelow("body:cup", 0.6, axis="z")`."""
+
+    reading: Reading
+    limit: Float[Array, " component"]
+    scale: Float[Array, ""]
+    name: str = eqx.field(static=True)
+
+    def __init__(self, source: Source, limit: Numbers, *, axis: str | int | None = None, scale: Numbers = 1.0, name: str | None = None):
+        self.reading = Reading(source, axis)
+        self.limit, self.scale = jnp.atleast_1d(to_float(limit)), to_positive(scale, "scale")
+        self.name = name or f"{_label(self.reading)} below"
+
+    def stage(self, state, action, previous_action, time):
+        value = self.reading(state)
+        return jnp.max(value - fitting(self.limit, value, self.reading.label))
+
+
+class KeepAbove(AbstractGuardrail):
+    """Every component of a reading stays ≥ `limit`: `KeepAbove("body:torso", 0.3, axis="z")`."""
+
+    reading: Reading
+    limit: Float[Array, " component"]
+    scale: Float[Array, ""]
+    name: str = eqx.field(static=True)
+
+    def __init__(self, source: Source, limit: Numbers, *, axis: str | int | None = None, scale: Numbers = 1.0, name: str | None = None):
+        self.reading = Reading(source, axis)
+        self.limit, self.scale = jnp.atleast_1d(to_float(limit)), to_positive(scale, "scale")
+        self.name = name or f"{_label(self.reading)} above"
+
+    def stage(self, state, action, previous_action, time):
+        value = self.reading(state)
+        return jnp.max(fitting(self.limit, value, self.reading.label) - value)
+
+
+class KeepInside(AbstractGuardrail):
+    """Every component of a reading stays in `[low, high]`: `KeepInside("joint:slider", -0.9, 0.9)`."""
+
+    reading: Reading
+    low: Float[Array, " component"]
+    high: Float[Array, " component"]
+    scale: Float[Array, ""]
+    name: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        source: Source,
+        low: Numbers,
+        high: Numbers,
+        *,
+        axis: str | int | None = None,
+        scale: Numbers = 1.0,
+        name: str | None = None,
+    ):
+        self.reading = Reading(source, axis)
+        self.low, self.high = jnp.atleast_1d(to_float(low)), jnp.atleast_1d(to_float(high))
+        self.scale = to_positive(scale, "scale")
+        self.name = name or f"{_label(self.reading)} inside"
+
+    def stage(self, state, action, previous_action, time):
+        value = self.reading(state)
+        low, high = fitting(self.low, value, self.reading.label), fitting(self.high, value, self.reading.label)
+        return jnp.max(jnp.maximum(low - value, value - high))
+
+
+class KeepApart(AbstractGuardrail):
+    """Two points, or a point and a fixed place, stay at least `distance` (m) apart: `KeepApart("site:tip", "body:cup", 0.1)`."""
+
+    reading: Reading
+    other: Reading | Float[Array, " component"]
+    distance: Float[Array, ""]
+    scale: Float[Array, ""]
+    name: str = eqx.field(static=True)
+
+    def __init__(self, source: Source, other: Source | Numbers, distance: Numbers, *, scale: Numbers = 1.0, name: str | None = None):
+        self.reading = Reading(source)
+        fixed = not (isinstance(other, str | Reading) or callable(other))
+        self.other = jnp.atleast_1d(to_float(other)) if fixed else Reading(other)
+        self.distance, self.scale = to_float(distance), to_positive(scale, "scale")
+        self.name = name or f"{self.reading.label} apart"
+
+    def stage(self, state, action, previous_action, time):
+        point = self.reading(state)
+        other = self.other(state) if isinstance(self.other, Reading) else fitting(self.other, point, self.reading.label)
+        return self.distance - safe_norm(point - other)
+
+
+def _label(reading: Reading) -> str:
+    return reading.label if reading.axis is None else f"{reading.label}[{reading.axis}]"

@@ -1,0 +1,258 @@
+"""MuJoCo's C engine as a world model: batched, threaded and differentiable."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, ArrayLike, Float, Key
+
+import ebm
+
+from ._engine import Engine
+from ._parameters import check
+from ._physics import INPUTS, PHYSICS, PhysicsState, difference, lift_physics, move_physics
+
+
+class MujocoModel(ebm.AbstractWorldModel):
+    """A MuJoCo model run by the C engine, under `jit`, `vmap`, `grad` and `jacfwd`.
+
+    `vmap` over candidates, goals and seeds folds into one threaded C call. Derivatives are central differences in tangent space, taken from one
+    batched rollout; they cover every integrator, frame skip and sensors. Second derivatives are not available.
+
+    **Arguments:**
+
+    - `model`: a compiled `mujoco.MjModel`, which offers the sensors that it declares; `envs.load` adds others by name.
+    - `period`: control period in s, a multiple of the timestep; default about 0.02 s.
+    - `action_space`: default the actuators' `ctrlrange`.
+    - `parameters`: dimensionless factors on physics parameters, such as `{"mass:cart": 1.3, "friction": 0.8}`; leaves, so they can change without
+      a retrace, be batched and be differentiated. See also `randomise`.
+
+    **Raises:**
+
+    `ValueError` if the period is no multiple of the timestep, an actuator has no limits, or a parameter is unknown.
+    `NotImplementedError` for models with actuator or sensor history (delays).
+    """
+
+    engine: Engine = eqx.field(static=True)
+    action_space: ebm.Box
+    dt: float = eqx.field(static=True)
+    parameters: Float[Array, " parameter"]
+    spread: Float[Array, "2 parameter"]
+    start: PhysicsState
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        *,
+        period: float | None = None,
+        action_space: ebm.Box | None = None,
+        parameters: Mapping[str, ArrayLike] | None = None,
+    ):
+        parameters = dict(parameters or {})
+        if model.nhistory:
+            delayed = [model.actuator(i).name or str(i) for i in range(model.nu) if model.actuator_history[i].any()]
+            delayed += [model.sensor(i).name or str(i) for i in range(model.nsensor) if model.sensor_history[i].any()]
+            raise NotImplementedError(f"Delays are not supported in a plan model: {', '.join(delayed)} keep a history. Remove their `delay`/`nsample`.")
+        check(model, tuple(parameters))
+        self.action_space = action_space if action_space is not None else _limits(model)
+        if self.action_space.low.shape != (model.nu,):
+            raise ValueError(f"`action_space` must have one entry for each of {model.nu} actuators, got shape {self.action_space.low.shape}.")
+        self.engine = Engine(model, substeps(model.opt.timestep, period), tuple(parameters))
+        self.dt = self.engine.dt
+        self.parameters = jnp.stack([jnp.asarray(v, jnp.float32) for v in parameters.values()]) if parameters else jnp.zeros(0, jnp.float32)
+        self.spread = jnp.ones((2, len(parameters)), jnp.float32)
+        self.start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.state(mujoco.MjData(self.engine.model)))
+
+    @property
+    def mj_model(self) -> mujoco.MjModel:
+        """The compiled model; treat it as read-only."""
+        return self.engine.model
+
+    def state(self, data: mujoco.MjData | None = None, **fields: ArrayLike) -> PhysicsState:
+        """The state of a live simulation, or one put together by hand for a robot that has no `MjData`.
+
+        **Arguments:**
+
+        - `data`: a `MjData` of this model, or of the model it was loaded from. It is not changed.
+        - `fields`: `qpos`, `qvel`, `act`, `ctrl`, `time`, `mocap_pos`, `mocap_quat` … to set, over `data` or over the model's initial state.
+
+        **Returns:**
+
+        A state of NumPy float64 leaves, exact to the bit, with the sensors that describe it.
+
+        **Raises:**
+
+        `ValueError` for an unknown field, a wrong size, or data of another model.
+        """
+        physics, inputs, sensors = self.engine.observe(mujoco.MjData(self.mj_model) if data is None else data)
+        if fields:
+            own = mujoco.MjData(self.mj_model)
+            mujoco.mj_setState(self.mj_model, own, physics, PHYSICS)
+            mujoco.mj_setState(self.mj_model, own, inputs, INPUTS)
+            known = ("time", "qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qfrc_applied", "xfrc_applied", "eq_active", "userdata")
+            for name, value in fields.items():
+                if name not in known:
+                    raise ValueError(f"A state has no field {name!r}. It has {', '.join(known)}.")
+                value, old = np.asarray(value, np.float64), np.asarray(getattr(own, name))
+                if value.size != old.size:
+                    raise ValueError(f"`{name}` must have {old.size} entries (shape {old.shape}), got {value.size}.")
+                setattr(own, name, float(value.item()) if name == "time" else value.reshape(old.shape))
+            physics, inputs, sensors = self.engine.observe(own)
+        return PhysicsState(physics, inputs, sensors, self.engine.layout)
+
+    def write(self, state: PhysicsState, data: mujoco.MjData) -> None:
+        """Put `state` into a live simulation of this model, bit for bit if its leaves are float64; then call `mujoco.mj_forward`."""
+        source = data.model if hasattr(data, "model") else self.mj_model
+        mujoco.mj_setState(source, data, np.asarray(state.physics, np.float64), PHYSICS)
+        mujoco.mj_setState(source, data, np.asarray(state.inputs, np.float64), INPUTS)
+
+    def with_parameters(self, factors: Mapping[str, ArrayLike]) -> "MujocoModel":
+        """The same model with other factors on parameters that were named at construction; nothing retraces."""
+        names = self.engine.parameters
+        unknown = [name for name in factors if name not in names]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`.")
+        values = jnp.stack([jnp.asarray(factors.get(name, self.parameters[i]), jnp.float32) for i, name in enumerate(names)])
+        return eqx.tree_at(lambda model: model.parameters, self, values)
+
+    def randomise(self, ranges: Mapping[str, tuple[float, float]]) -> "MujocoModel":
+        """The same model, uncertain about parameters named at construction: each rollout draws a factor uniformly from `(low, high)`,
+        on top of `parameters`. Use it with `Problem(..., num_latents=..., risk=...)`."""
+        names = self.engine.parameters
+        unknown = [name for name in ranges if name not in names]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`.")
+        pairs = [ranges.get(name, tuple(np.asarray(self.spread)[:, i])) for i, name in enumerate(names)]
+        return eqx.tree_at(lambda model: model.spread, self, jnp.asarray(pairs, jnp.float32).reshape(-1, 2).T)
+
+    def example_state(self):
+        return self.start
+
+    def sample_latents(self, horizon, *, key: Key[Array, ""]):
+        return ebm.Latents(episode=jax.random.uniform(key, self.parameters.shape)) if self.engine.parameters else None
+
+    def rollout(self, state, actions, latents=None):
+        state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state)
+        parameters = self._parameters(latents)
+        actions = jnp.asarray(actions, jnp.float32)
+        physics, sensors = _rollout(self.engine, state.physics, state.sensors, state.inputs, actions, parameters)
+        inputs = jnp.broadcast_to(state.inputs, (actions.shape[0] + 1, *state.inputs.shape))
+        return PhysicsState(physics, inputs, sensors, self.engine.layout)
+
+    def difference(self, a, b):
+        a, b = (jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), x) for x in (a, b))
+        return difference(self.engine.layout, a, b)
+
+    def linearize(self, trajectory, latents=None):
+        states, layout = trajectory.states, self.engine.layout
+        a, b, sensors = _linearize(self.engine, states.physics, states.inputs[0], trajectory.actions, self._parameters(latents), given=False)
+        physics = jax.vmap(functools.partial(lift_physics, layout))(states.physics)
+        inputs = jnp.zeros((*states.inputs.shape, layout.tangent), jnp.float32)
+        return ebm.Linearization(a, b, PhysicsState(physics, inputs, sensors, layout))
+
+    def move(self, state, lift_t, tangent):
+        physics = move_physics(self.engine.layout, jnp.asarray(state.physics, jnp.float32), tangent)
+        return PhysicsState(physics, state.inputs, state.sensors + lift_t.sensors @ tangent, self.engine.layout)
+
+    def _parameters(self, latents: ebm.Latents | None) -> Float[Array, " parameter"]:
+        if latents is None or latents.episode is None:
+            return self.parameters
+        return self.parameters * (self.spread[0] + latents.episode * (self.spread[1] - self.spread[0]))
+
+
+def substeps(timestep: float, period: float | None) -> int:
+    """Physics steps in a control period, default about 0.02 s.
+
+    **Raises:**
+
+    `ValueError` if `period` is not a positive multiple of `timestep`.
+    """
+    if period is None:
+        return max(1, round(0.02 / timestep))
+    count = round(period / timestep)
+    if count < 1 or abs(count * timestep - period) > 1e-6 * period + 1e-9:
+        raise ValueError(f"`period` must be a positive multiple of the timestep {timestep:g} s, got {period:g} s. Try {max(count, 1) * timestep:g}.")
+    return count
+
+
+def _limits(model: mujoco.MjModel) -> ebm.Box:
+    if not model.nu:
+        return ebm.Box(np.zeros(0), np.zeros(0))
+    free = [model.actuator(i).name or f"number {i}" for i in range(model.nu) if not model.actuator_ctrllimited[i]]
+    if free:
+        raise ValueError(f"Actuator {', '.join(free)} has no `ctrlrange`, and planning needs limits. Give `action_space=ebm.Box(low, high)`.")
+    return ebm.Box(*model.actuator_ctrlrange.T)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _rollout(engine: Engine, physics: Array, sensors: Array, inputs: Array, actions: Array, parameters: Array) -> tuple[Array, Array]:
+    horizon = actions.shape[0]
+    shapes = (
+        jax.ShapeDtypeStruct((horizon, engine.layout.num_physics), jnp.float32),
+        jax.ShapeDtypeStruct((horizon, engine.layout.num_sensors), jnp.float32),
+    )
+    after, sensed = jax.pure_callback(engine.rollout, shapes, physics, inputs, actions, parameters, vmap_method="expand_dims")
+    return jnp.concatenate([physics[None], after]), jnp.concatenate([sensors[None], sensed])
+
+
+@functools.partial(_rollout.defjvp, symbolic_zeros=True)
+def _rollout_jvp(engine: Engine, primals: tuple[Array, ...], tangents: tuple[Any, ...]):
+    physics, sensors, inputs, actions, parameters = primals
+    layout = engine.layout
+    states, sensed = _rollout(engine, *primals)
+    d_physics, d_sensors, d_inputs, d_actions, d_parameters = tangents
+    given = not (isinstance(d_inputs, SymbolicZero) and isinstance(d_parameters, SymbolicZero))
+    d_physics, d_sensors, d_inputs, d_actions, d_parameters = (
+        jnp.zeros(d.shape, d.dtype) if isinstance(d, SymbolicZero) else d for d in tangents
+    )
+    results = _linearize(engine, states, inputs, actions, parameters, given=given)
+    a, b, lift_sensors = results[:3]
+    # how the argument moves, in tangent coordinates: the lift has orthogonal columns, so its scaled transpose inverts it
+    lift = jax.vmap(functools.partial(lift_physics, layout))(states)
+    columns = lift[0] / jnp.maximum(jnp.sum(lift[0] ** 2, axis=0), 1e-12)
+    tangent = (d_physics @ columns).at[layout.tangent - layout.late_sensors.size :].set(d_sensors[layout.late_sensors])
+    moved = jnp.concatenate([d_inputs[engine.differentiable], d_parameters])
+
+    def advance(tangent, t):
+        after = a[t] @ tangent + b[t] @ d_actions[t]
+        if given:
+            after = after + results[3][t] @ moved
+        return after, after
+
+    _, tangents_after = jax.lax.scan(advance, tangent, jnp.arange(actions.shape[0]))
+    out_physics = jnp.einsum("tpx,tx->tp", lift[1:], tangents_after).at[:, 0].add(d_physics[0])
+    out_sensors = jnp.einsum("tsx,tx->ts", lift_sensors[1:], tangents_after)
+    if given:
+        out_sensors = out_sensors + results[4][1:] @ moved
+    return (states, sensed), (jnp.concatenate([d_physics[None], out_physics]), jnp.concatenate([d_sensors[None], out_sensors]))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 5))
+def _linearize(
+    engine: Engine, physics: Array, inputs: Array, actions: Array, parameters: Array, given: bool
+) -> tuple[Array, ...]:
+    layout, (horizon, nu) = engine.layout, actions.shape
+    size, num_given = layout.tangent, engine.differentiable.size + parameters.shape[0]
+    shapes = [(horizon, size, size), (horizon, size, nu), (horizon + 1, layout.num_sensors, size)]
+    if given:
+        shapes += [(horizon, size, num_given), (horizon + 1, layout.num_sensors, num_given)]
+    return jax.pure_callback(
+        functools.partial(engine.linearize, given=given),
+        tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes),
+        physics,
+        inputs,
+        actions,
+        parameters,
+        vmap_method="expand_dims",
+    )
+
+
+@_linearize.defjvp
+def _linearize_jvp(engine: Engine, given: bool, primals: tuple, tangents: tuple):
+    raise NotImplementedError("Second derivatives through MuJoCo's C engine are not available. Use Gauss-Newton, or a model written in JAX.")
