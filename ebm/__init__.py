@@ -25,6 +25,10 @@ from ._risk import CVaR as CVaR
 from ._risk import Entropic as Entropic
 from ._risk import Mean as Mean
 from ._risk import WorstCase as WorstCase
+from ._search import AbstractSearch as AbstractSearch
+from ._search import Ranking as Ranking
+from ._search import pick as pick
+from ._search import search as search
 from ._terms import Effort as Effort
 from ._terms import Orientation as Orientation
 from ._terms import Posture as Posture

@@ -36,8 +36,9 @@ class AbstractPerceiver(eqx.Module):
     def energy(self, model: AbstractWorldModel, memory: Memory, action: Float[Array, " action"], observation: PyTree) -> Float[Array, ""]:
         """How badly `memory` and `action` foresaw `observation`; 0 before anything was seen."""
 
-    def sense(self, observation: Any) -> PyTree:
+    def sense(self, model: AbstractWorldModel, observation: Any) -> PyTree:
         """Host-side work on what the robot hands over, before anything is compiled: by default none."""
+        del model
         return observation
 
 

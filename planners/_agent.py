@@ -1,0 +1,132 @@
+"""An agent: perceive, imagine, choose. And a controller, for those who want NumPy in and NumPy out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
+
+import ebm
+
+from ._planner import RESULTS, AbstractPlanner, Plan, all_finite
+
+
+class AgentState(eqx.Module):
+    """What an agent carries through an episode; nothing in here learns.
+
+    **Arguments:**
+
+    - `memory`: the perceiver's.
+    - `plan_state`: the planner's.
+    - `action`: what was sent last.
+    - `tick`: control periods since the episode began.
+    """
+
+    memory: Any
+    plan_state: Any
+    action: Float[Array, " action"]
+    tick: Int[Array, ""]
+
+
+class Agent(eqx.Module):
+    """Perceiver, problem and planner in a loop.
+
+    **Arguments:**
+
+    - `problem`: what is wanted, in which world.
+    - `planner`: how to find it.
+    - `perceiver`: from observations to states.
+    - `fallback`: `(state, now) -> action`, sent when no plan keeps every guardrail, or none is finite. Without one, the least violating finite action is sent.
+    """
+
+    problem: ebm.AbstractProblem
+    planner: AbstractPlanner
+    perceiver: ebm.AbstractPerceiver = ebm.Direct()
+    fallback: Callable[[Any, ebm.Now], Float[Array, " action"]] | None = None
+
+    def init(self, *, key: Key[Array, ""]) -> AgentState:
+        """The state at the start of an episode."""
+        box = self.problem.action_space
+        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        plan_state = self.planner.init(self.problem, self.problem.model.example_state(), key=key)
+        return AgentState(self.perceiver.init(self.problem.model), plan_state, rest, jnp.zeros((), jnp.int32))
+
+    def act(
+        self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
+    ) -> tuple[Float[Array, " action"], AgentState]:
+        """The action to send now.
+
+        **Arguments:**
+
+        - `observation`: what the perceiver takes; for `ebm.Direct`, a state of the model.
+        - `elapsed`: s since the last call, default one control period.
+
+        **Returns:**
+
+        An action that is finite and inside the limits, and the state for the next call.
+        """
+        action, _, state = self.decide(observation, state, elapsed=elapsed)
+        return action, state
+
+    def decide(
+        self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
+    ) -> tuple[Float[Array, " action"], Plan, AgentState]:
+        """As `act`, and the plan behind the action."""
+        observation = jax.tree.map(_to_array, self.perceiver.sense(self.problem.model, observation))
+        return _decide(self, observation, state, jnp.asarray(self.problem.dt if elapsed is None else elapsed, jnp.float32))
+
+
+class Controller:
+    """An agent with its memory inside: `predict(observation)` gives a NumPy action. Call `reset()` between episodes.
+
+    **Arguments:**
+
+    - `agent`: what decides.
+    - `seed`: of the planner's random numbers.
+    """
+
+    def __init__(self, agent: Agent, *, seed: int = 0):
+        self.agent = agent
+        self.plan: Plan | None = None
+        self._episode = 0
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode. Random numbers go on, so that two episodes differ."""
+        self._state = self.agent.init(key=jax.random.fold_in(jax.random.key(self._seed), self._episode))
+        self._episode += 1
+        self.plan = None
+
+    def predict(self, observation: Any, *, elapsed: float | None = None) -> np.ndarray:
+        """The action to send now, shape (action,), float32; the plan behind it is in `plan`."""
+        action, self.plan, self._state = self.agent.decide(observation, self._state, elapsed=elapsed)
+        return np.asarray(action)
+
+
+@eqx.filter_jit
+def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Float[Array, ""]) -> tuple[Array, Plan, AgentState]:
+    problem = agent.problem
+    state, perceived = agent.perceiver.observe(problem.model, memory.memory, memory.action, observation)
+    now = ebm.Now(memory.tick, memory.action, elapsed)
+    plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
+    action = plan.actions[0]
+    if agent.fallback is not None:
+        unsafe = (plan.result != RESULTS.successful) & (plan.result != RESULTS.bad_gradient)
+        action = jnp.where(unsafe, agent.fallback(state, now), action)
+    # whatever a planner or a fallback of somebody else's returns
+    action = jnp.where(jnp.isfinite(action), action, memory.action)
+    action = problem.project(action[None], now)[0]
+    # a memory that has swallowed a NaN would never recover
+    good = all_finite(perceived)
+    perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
+    ticks = jnp.maximum(jnp.round(jnp.nan_to_num(elapsed) / problem.dt), 1.0).astype(jnp.int32)
+    return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks)
+
+
+def _to_array(leaf: Any) -> Array:
+    array = np.asarray(leaf)
+    return jnp.asarray(array, jnp.float32) if array.dtype.kind == "f" else jnp.asarray(leaf)

@@ -1,0 +1,122 @@
+"""Gradient descent on the actions, through the world model."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+import ebm
+
+from ._basis import AbstractBasis, Linear, move_on, shift
+from ._noise import white
+from ._planner import RESULTS, AbstractPlanner, all_finite, check_requirements, finish
+from ._rank import rank
+
+EXPLODED = 1e12  # gradient norm, relative to the energy, beyond which a direction means nothing
+
+
+class GradientState(eqx.Module):
+    """Knots of the last plan, how far time is past the first one (in knots), and a key."""
+
+    knots: Float[Array, "knot action"]
+    phase: Float[Array, ""]
+    key: Key[Array, ""]
+
+
+class GradientPlanner(AbstractPlanner):
+    """Differentiate the energy with respect to the actions and descend, from several starts, projected to the box.
+
+    Works wherever `Problem.evaluate` has a gradient: learned models, JAX physics, and MuJoCo's C engine by central differences. Starts whose
+    gradient is not finite or explodes stand still; if that, or a gradient of exactly zero, is so at every start, the result says so.
+
+    **Arguments:**
+
+    - `horizon`, `num_knots`, `basis`: as for sampling planners.
+    - `num_starts`: the moved-on last plan, and noisy copies of it.
+    - `num_iterations`: gradient steps per plan.
+    - `noise`: deviation of the noisy starts, as a fraction of half the box.
+    - `learning_rate`: step size, as a fraction of half the box.
+    - `optimiser`: any Optax transformation that yields a descent direction of unit scale; default Adam's.
+    - `penalty`: energy per mean positive violation while descending; the best plan is then chosen by rank, where guardrails are not traded.
+
+    LeCun 2022, "A path towards autonomous machine intelligence", section 3.1; Henaff et al. 2017, arXiv:1705.07177.
+    """
+
+    horizon: int = eqx.field(static=True, default=25)
+    num_starts: int = eqx.field(static=True, default=4)
+    num_iterations: int = eqx.field(static=True, default=10)
+    num_knots: int | None = eqx.field(static=True, default=None)
+    basis: AbstractBasis = Linear()
+    noise: Float[Array, "*action"] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.3)
+    learning_rate: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
+    optimiser: optax.GradientTransformation = eqx.field(static=True, default=optax.chain(optax.scale_by_adam(b2=0.99), optax.scale(-1.0)))
+    penalty: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=100.0)
+
+    def __check_init__(self):
+        for name in ("horizon", "num_starts", "num_iterations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        if self.num_knots is not None and self.num_knots < 1:
+            raise ValueError(f"`num_knots` must be positive, got {self.num_knots}. It counts the control points of a plan.")
+
+    @property
+    def requires(self):
+        return frozenset({"gradient"})
+
+    @property
+    def knots(self) -> int:
+        """The number of control points."""
+        return self.num_knots if self.num_knots is not None else self.horizon
+
+    def init(self, problem, state, *, key):
+        del state
+        check_requirements(self, problem)
+        box = problem.action_space
+        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        return GradientState(jnp.broadcast_to(rest, (self.knots, box.size)), jnp.zeros(()), key)
+
+    def plan(self, problem, state, plan_state, now):
+        key, noise_key, world_key = jax.random.split(plan_state.key, 3)
+        whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
+        last = shift(plan_state.knots, whole)
+        box = problem.action_space
+        unit = jnp.where(box.half_range > 0, box.half_range, 1.0)
+        low, high = (box.low - box.center) / unit, (box.high - box.center) / unit
+
+        def act(x):
+            return problem.project(self.basis(box.center + unit * x, positions), now)
+
+        def objective(x):
+            actions = act(x)
+            value = problem.evaluate(state, actions, now, key=world_key)
+            return value.energy + self.penalty * value.mean_violation, (x, actions, value)
+
+        def descend(carry, _):
+            x, memory = carry
+            (energy, tried), slope = jax.vmap(jax.value_and_grad(objective, has_aux=True))(x)
+            norm = jnp.sqrt(jnp.sum(slope**2, axis=(1, 2)))
+            usable = jnp.isfinite(norm) & (norm < EXPLODED * (1.0 + jnp.abs(energy)))
+            slope = jnp.where(usable[:, None, None], slope, 0.0)
+            step, memory = jax.vmap(self.optimiser.update)(slope, memory)
+            x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
+            return (x, memory), (ebm.pick(tried, rank(tried[2]).order[0]), jnp.any(usable & (norm > 0)))
+
+        start = (last - box.center) / unit
+        spread = self.noise * white((self.num_starts, *start.shape), key=noise_key).at[0].set(0.0)
+        starts = jnp.clip(start + spread, low, high)
+        (final, _), (best, useful) = jax.lax.scan(descend, (starts, jax.vmap(self.optimiser.init)(starts)), length=self.num_iterations)
+        last_tried = jax.vmap(lambda x: objective(x)[1])(final)
+        tried = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), best, last_tried)
+        x, actions, value = ebm.pick(tried, rank(tried[2]).order[0])
+        good = value.finite & all_finite(state)
+        plan = finish(state, jnp.where(good, actions, act(start)), value)
+        bad_gradient = (plan.result == RESULTS.successful) & ~jnp.any(useful)
+        plan = eqx.tree_at(lambda p: p.result, plan, RESULTS.where(bad_gradient, RESULTS.bad_gradient, plan.result), is_leaf=_is_result)
+        return plan, GradientState(jnp.where(good, box.center + unit * x, last), phase, key)
+
+
+def _is_result(node: Any) -> bool:
+    return isinstance(node, type(RESULTS.successful))

@@ -1,0 +1,45 @@
+"""The improved cross-entropy method."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._cem import elite_count, fit, inflate
+from ._noise import coloured
+from ._sampling import AbstractSamplingPlanner, with_anchors
+
+KEPT = 0.3  # share of the elites that stay among the candidates
+
+
+class iCEM(AbstractSamplingPlanner):  # noqa: N801 (its name in the literature)
+    """CEM with noise that is correlated in time, and with elites kept between iterations and, moved on in time, between plans.
+
+    Pinneri et al. 2020, "Sample-efficient cross-entropy method for real-time planning", arXiv:2008.06389.
+
+    **Arguments:**
+
+    - `colour`: exponent of the noise spectrum: 0 white, 2 red.
+    - `elites`, `momentum`, `least`: as in `CEM`.
+    """
+
+    num_iterations: int = eqx.field(static=True, default=3)
+    elites: int | None = eqx.field(static=True, default=None)
+    colour: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=2.0)
+    momentum: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
+    least: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.05)
+
+    @property
+    def num_elites(self):
+        return max(1, round(KEPT * elite_count(self.elites, self.num_samples)))
+
+    def begin(self, belief, initial):
+        return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))
+
+    def propose(self, belief, *, key):
+        samples = belief.mean + belief.std * coloured((self.num_samples, *belief.mean.shape), self.colour, key=key)
+        return with_anchors(belief, samples, belief.elites)
+
+    def update(self, belief, candidates, ranking):
+        best = candidates[ranking.order[: elite_count(self.elites, self.num_samples)]]
+        belief = fit(belief, best, self.momentum, self.least * self.noise)
+        return eqx.tree_at(lambda b: b.elites, belief, best[: self.num_elites])

@@ -1,0 +1,67 @@
+"""Model predictive path integral control."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._noise import white
+from ._sampling import AbstractSamplingPlanner, with_anchors
+
+BISECTIONS = 16
+LOG_TEMPERATURE = 12.0  # the search covers e^±12 standard deviations of the energies
+SMALL = 1e-12
+
+
+class MPPI(AbstractSamplingPlanner):
+    """Average the candidates, weighted by `exp(-energy / temperature)` (Williams et al. 2017, arXiv:1707.02342).
+
+    The temperature is solved at every iteration, so that the *effective* number of averaged samples `1 / Σ w²` is a fixed share of them: one
+    setting serves energies of any scale and horizon.
+
+    **Arguments:**
+
+    - `effective`: the share of samples that count, in (0, 1].
+    """
+
+    effective: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.05)
+
+    def begin(self, belief, initial):
+        return eqx.tree_at(lambda b: b.std, belief, initial)
+
+    def propose(self, belief, *, key):
+        samples = belief.mean + belief.std * white((self.num_samples, *belief.mean.shape), key=key)
+        return with_anchors(belief, samples)
+
+    def update(self, belief, candidates, ranking):
+        weights = boltzmann(ranking.energy, self.effective * self.num_samples)
+        mean = jnp.tensordot(weights, candidates, axes=1)
+        return eqx.tree_at(lambda b: b.mean, belief, jnp.where(jnp.sum(weights) > 0, mean, belief.mean))
+
+
+def boltzmann(energy: Float[Array, " candidates"], effective: Float[Array, ""]) -> Float[Array, " candidates"]:
+    """Weights `exp(-energy / temperature)`, normalised, with the temperature at which `1 / Σ w²` is `effective`.
+
+    Candidates of infinite energy weigh 0; if there are fewer others than `effective`, half of those count. All zero if there is none.
+    """
+    possible = jnp.isfinite(energy)
+    count = jnp.sum(possible)
+    target = jnp.clip(effective, 1.0, jnp.maximum(0.5 * count, 1.0))
+    lowest = jnp.min(jnp.where(possible, energy, jnp.inf))
+    above = jnp.where(possible, energy - jnp.where(count > 0, lowest, 0.0), 0.0)
+    scale = jnp.sqrt(jnp.sum(above**2) / jnp.maximum(count, 1))
+    above = above / jnp.where(scale > SMALL * (1.0 + jnp.abs(lowest)), scale, 1.0)
+
+    def weigh(log_temperature):
+        weights = jnp.where(possible, jnp.exp(-above * jnp.exp(-log_temperature)), 0.0)
+        return weights / jnp.maximum(jnp.sum(weights), SMALL)
+
+    def halve(bounds, _):
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        enough = 1.0 / jnp.maximum(jnp.sum(weigh(middle) ** 2), SMALL) > target
+        return (jnp.where(enough, low, middle), jnp.where(enough, middle, high)), None
+
+    bounds = (jnp.float32(-LOG_TEMPERATURE), jnp.float32(LOG_TEMPERATURE))
+    (_, log_temperature), _ = jax.lax.scan(halve, bounds, length=BISECTIONS)
+    return weigh(log_temperature)

@@ -1,0 +1,95 @@
+"""What every planner is, and what every plan says."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+import ebm
+
+
+class RESULTS(eqx.Enumeration):
+    """How planning ended."""
+
+    successful = "The plan is finite and keeps every guardrail."
+    infeasible = "No plan that keeps every guardrail was found: this one violates them least."
+    nonfinite_state = "The state was not finite: this is the previous plan, moved on in time."
+    nonfinite_plan = "No candidate stayed finite: this is the previous plan, moved on in time."
+    bad_gradient = "The gradient was not finite, zero or exploding at every start: this is the best plan that was tried."
+
+
+class Plan(eqx.Module):
+    """What a planner decided, always at the level of the actuators, always finite and inside the limits.
+
+    **Arguments:**
+
+    - `actions`: shape (horizon, action), actuator units.
+    - `trajectory`: what the model says they lead to.
+    - `energy`, `terms`, `violations`: as in `ebm.Evaluation`.
+    - `result`: how planning ended.
+    - `upper`: the plan of the level above, in a hierarchy.
+    """
+
+    actions: Float[Array, "horizon action"]
+    trajectory: ebm.Trajectory
+    energy: Float[Array, ""]
+    terms: dict[str, Float[Array, ""]]
+    violations: dict[str, Float[Array, " horizon"]]
+    result: RESULTS
+    upper: "Plan | None" = None
+
+    def action(self, tick: Int[Array, ""] | int) -> Float[Array, " action"]:
+        """The action that is due at `tick` (control periods since the episode began); the first or last one outside the plan."""
+        index = jnp.clip(tick - self.trajectory.now.tick, 0, self.actions.shape[0] - 1)
+        return self.actions[index]
+
+
+class AbstractPlanner(eqx.Module):
+    """Minimises a problem's energy over actions. Pure: `jit` and `vmap` over problems, goals and keys."""
+
+    horizon: eqx.AbstractVar[int]
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What a problem must provide, beyond `evaluate`, `bounds` and `project`: a subset of `AbstractProblem.provides`."""
+        return frozenset()
+
+    @abc.abstractmethod
+    def init(self, problem: ebm.AbstractProblem, state: PyTree, *, key: Key[Array, ""]) -> Any:
+        """The plan state before the first plan.
+
+        **Raises:**
+
+        `ValueError` if the problem lacks something that this planner requires.
+        """
+
+    @abc.abstractmethod
+    def plan(self, problem: ebm.AbstractProblem, state: PyTree, plan_state: Any, now: ebm.Now) -> tuple[Plan, Any]:
+        """The best actions found from `state`, and the plan state to hand to the next call: always of one structure."""
+
+
+def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:
+    """Raise a `ValueError` that names what is missing."""
+    missing = sorted(planner.requires - problem.provides)
+    if missing:
+        raise ValueError(
+            f"{type(planner).__name__} requires {', '.join(map(repr, missing))}, which this {type(problem).__name__} does not provide "
+            f"(it provides {', '.join(sorted(problem.provides)) or 'nothing extra'}). A sampling planner such as MPPI needs none of it."
+        )
+
+
+def all_finite(tree: PyTree) -> Any:
+    """Whether every inexact leaf is finite."""
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)] or [True]))
+
+
+def finish(state: PyTree, actions: Float[Array, "horizon action"], value: ebm.Evaluation) -> Plan:
+    """The plan for the best actions that were found, with its result."""
+    feasible = value.violation <= 0
+    result = RESULTS.where(feasible, RESULTS.successful, RESULTS.infeasible)
+    result = RESULTS.where(value.finite, result, RESULTS.nonfinite_plan)
+    result = RESULTS.where(all_finite(state), result, RESULTS.nonfinite_state)
+    return Plan(actions, value.trajectory, value.energy, value.terms, value.violations, result)

@@ -1,0 +1,22 @@
+"""Predictive sampling."""
+
+import equinox as eqx
+
+import ebm
+
+from ._noise import white
+from ._sampling import AbstractSamplingPlanner, with_anchors
+
+
+class PredictiveSampling(AbstractSamplingPlanner):
+    """Try the last plan and noisy copies of it; keep the best. The simplest planner that works (Howell et al. 2022, arXiv:2212.00541)."""
+
+    def begin(self, belief, initial):
+        return eqx.tree_at(lambda b: b.std, belief, initial)
+
+    def propose(self, belief, *, key):
+        samples = belief.mean + belief.std * white((self.num_samples, *belief.mean.shape), key=key)
+        return with_anchors(belief, samples)
+
+    def update(self, belief, candidates, ranking):
+        return eqx.tree_at(lambda b: b.mean, belief, ebm.pick(candidates, ranking.order[0]))

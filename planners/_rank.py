@@ -1,0 +1,29 @@
+"""Which of several evaluated plans is better."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import ebm
+
+
+def rank(values: ebm.Evaluation) -> ebm.Ranking:
+    """Order candidates: feasible ones by energy, then infeasible ones by mean positive violation, then those that are not finite.
+
+    Guardrails are not traded: any feasible plan is better than every infeasible one.
+
+    **Arguments:**
+
+    - `values`: evaluations with a leading candidate axis.
+
+    **Returns:**
+
+    The ranking. Its `energy` is that of the best class only: the energies of feasible candidates, or, if none is feasible, the violations of the
+    finite ones; +inf elsewhere.
+    """
+    finite = values.finite & jnp.isfinite(values.energy)
+    feasible = finite & (values.violation <= 0)
+    violation: Float[Array, " candidates"] = jnp.where(finite, values.mean_violation, jnp.inf)
+    key = jnp.where(feasible, values.energy, violation)
+    order = jnp.lexsort((key, ~feasible, ~finite))
+    best_class = jnp.where(jnp.any(feasible), feasible, finite)
+    return ebm.Ranking(order, jnp.where(best_class, key, jnp.inf))

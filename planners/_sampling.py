@@ -1,0 +1,137 @@
+"""What all sampling planners share: knots, the shift in time, and the search core. An algorithm adds `propose` and `update`."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import ebm
+
+from ._basis import AbstractBasis, Linear, move_on, shift
+from ._planner import AbstractPlanner, all_finite, check_requirements, finish
+from ._rank import rank
+
+STEPS_PER_KNOT = 3  # by default
+
+
+class Belief(eqx.Module):
+    """Where good knots are believed to be.
+
+    **Arguments:**
+
+    - `mean`, `std`: shape (knot, action), actuator units.
+    - `elites`: good knots of the last round, shape (elite, knot, action); no elites for planners that keep none.
+    - `low`, `high`: the box, shape (action,).
+    - `anchors`: knots worth trying in any round, shape (anchor, knot, action): the action held now, and the middle of the box.
+    """
+
+    mean: Float[Array, "knot action"]
+    std: Float[Array, "knot action"]
+    elites: Float[Array, "elite knot action"]
+    low: Float[Array, " action"]
+    high: Float[Array, " action"]
+    anchors: Float[Array, "anchor knot action"]
+
+
+class SamplingState(eqx.Module):
+    """What a sampling planner carries from plan to plan: its belief, how far time is past the first knot (in knots), and a key."""
+
+    mean: Float[Array, "knot action"]
+    std: Float[Array, "knot action"]
+    elites: Float[Array, "elite knot action"]
+    phase: Float[Array, ""]
+    key: Key[Array, ""]
+
+
+class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
+    """A planner that tries candidates.
+
+    **Arguments:**
+
+    - `horizon`: actions planned ahead.
+    - `num_samples`: candidates per iteration.
+    - `num_iterations`: rounds of improvement per plan.
+    - `num_knots`: control points of a plan; default one every three steps.
+    - `basis`: the curve through the knots.
+    - `noise`: standard deviation of the proposals, as a fraction of half the action box; a scalar or one per actuator.
+    """
+
+    horizon: int = eqx.field(static=True, default=25)
+    num_samples: int = eqx.field(static=True, default=128)
+    num_iterations: int = eqx.field(static=True, default=1)
+    num_knots: int | None = eqx.field(static=True, default=None)
+    basis: AbstractBasis = Linear()
+    noise: Float[Array, "*action"] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.3)
+
+    def __check_init__(self):
+        for name, least in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
+        if self.num_knots is not None and self.num_knots < 1:
+            raise ValueError(f"`num_knots` must be positive, got {self.num_knots}. It counts the control points of a plan.")
+
+    @property
+    def knots(self) -> int:
+        """The number of control points."""
+        return self.num_knots if self.num_knots is not None else -(-self.horizon // STEPS_PER_KNOT)
+
+    @property
+    def num_elites(self) -> int:
+        """How many good candidates are carried between plans."""
+        return 0
+
+    @abc.abstractmethod
+    def begin(self, belief: Belief, initial: Float[Array, "knot action"]) -> Belief:
+        """The belief a plan starts from, given what the last one left, moved on in time; `initial` is the standard deviation without it."""
+
+    def init(self, problem, state, *, key):
+        del state
+        check_requirements(self, problem)
+        box = problem.action_space
+        mean = jnp.broadcast_to(jnp.clip(jnp.zeros(box.size), box.low, box.high), (self.knots, box.size))
+        elites = jnp.broadcast_to(mean, (self.num_elites, *mean.shape))
+        return SamplingState(mean, self._initial(problem), elites, jnp.zeros(()), key)
+
+    def plan(self, problem, state, plan_state, now):
+        key, propose_key, world_key = jax.random.split(plan_state.key, 3)
+        whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
+        box = problem.action_space
+        held = jnp.broadcast_to(box.clip(now.previous_action), (self.knots, box.size))
+        rest = jnp.broadcast_to(jnp.clip(jnp.zeros(box.size), box.low, box.high), held.shape)
+        moved = [shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites)]
+        start = self.begin(Belief(*moved, box.low, box.high, jnp.stack([held, rest])), self._initial(problem))
+
+        def evaluate(knots):
+            return jax.vmap(judge)(knots)
+
+        def judge(knots):
+            actions = problem.project(self.basis(knots, positions), now)
+            return actions, problem.evaluate(state, actions, now, key=world_key)
+
+        def order(values):
+            return rank(values[1])
+
+        belief, best = ebm.search(self, evaluate, order, start, num_iterations=self.num_iterations, key=propose_key)
+        # the mean is often better than anything sampled, but nobody has tried it yet
+        tried = jax.tree.map(lambda *leaves: jnp.stack(leaves), best, judge(belief.mean))
+        actions, value = ebm.pick(tried, order(tried).order[0])
+        fallback = problem.project(self.basis(start.mean, positions), now)
+        good = value.finite & all_finite(state)
+        plan = finish(state, jnp.where(good, actions, fallback), value)
+        keep = jax.tree.map(lambda new, old: jnp.where(good, new, old), belief, start)
+        return plan, SamplingState(keep.mean, keep.std, keep.elites, phase, key)
+
+    def _initial(self, problem: ebm.AbstractProblem) -> Float[Array, "knot action"]:
+        box = problem.action_space
+        return jnp.broadcast_to(self.noise * box.half_range, (self.knots, box.size))
+
+
+def with_anchors(belief: Belief, samples: Float[Array, "candidates knot action"], *extra: Array) -> Float[Array, "candidates knot action"]:
+    """Samples clipped to the box, the first of them replaced by the mean, the anchors and `extra` knots as far as there is room."""
+    certain = jnp.concatenate([belief.mean[None], *extra, belief.anchors])[: max(samples.shape[0] // 2, 1)]
+    samples = jnp.concatenate([certain, samples[certain.shape[0] :]])
+    return jnp.clip(samples, belief.low, belief.high)
