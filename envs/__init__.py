@@ -9,6 +9,8 @@ from ._analytic import pendulum as pendulum
 from ._camera import Camera as Camera
 from ._camera import RayImage as RayImage
 from ._camera import draw_lines as draw_lines
+from ._env import AbstractMujocoEnv as AbstractMujocoEnv
+from ._env import MjcfEnv as MjcfEnv
 from ._load import load as load
 from ._mujoco import MujocoModel as MujocoModel
 from ._physics import PhysicsState as PhysicsState
