@@ -260,5 +260,6 @@ def _goals(problem: AbstractProblem) -> dict[int, AbstractGoalEnergy]:
 
 
 def _all_finite(tree: PyTree) -> Bool[Array, ""]:
-    checks = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
-    return jnp.all(jnp.array(checks)) if checks else jnp.array(True)
+    # 0 · x is 0 or NaN, and a dot product with it is the fastest reduction there is on a CPU
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
+    return sum((jnp.dot(0.0 * leaf.ravel(), jnp.ones(leaf.size, leaf.dtype)) for leaf in leaves), jnp.float32(0.0)) == 0.0

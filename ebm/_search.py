@@ -17,10 +17,12 @@ class Ranking(eqx.Module):
 
     **Arguments:**
 
-    - `order`: indices, best first.
+    - `best`: index of the best candidate.
+    - `order`: all indices, best first; costs a sort, if it is used.
     - `energy`: what may be averaged over: +inf for candidates outside the best class (infeasible beside feasible ones, or not finite).
     """
 
+    best: Int[Array, ""]
     order: Int[Array, " candidates"]
     energy: Float[Array, " candidates"]
 
@@ -63,10 +65,10 @@ def search(
         candidates = method.propose(belief, key=key)
         values = evaluate(candidates)
         ranking = rank(values)
-        return method.update(belief, candidates, ranking), pick(values, ranking.order[0])
+        return method.update(belief, candidates, ranking), pick(values, ranking.best)
 
     belief, best = jax.lax.scan(iterate, belief, jax.random.split(key, num_iterations))
-    return belief, pick(best, rank(best).order[0])
+    return belief, pick(best, rank(best).best)
 
 
 def pick(values: PyTree, index: Int[Array, ""] | int) -> PyTree:

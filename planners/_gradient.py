@@ -102,7 +102,7 @@ class GradientPlanner(AbstractPlanner):
             slope = jnp.where(usable[:, None, None], slope, 0.0)
             step, memory = jax.vmap(self.optimiser.update)(slope, memory)
             x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
-            return (x, memory), (ebm.pick(tried, rank(tried[2]).order[0]), jnp.any(usable & (norm > 0)))
+            return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(usable & (norm > 0)))
 
         start = (last - box.center) / unit
         spread = self.noise * white((self.num_starts, *start.shape), key=noise_key).at[0].set(0.0)
@@ -110,7 +110,7 @@ class GradientPlanner(AbstractPlanner):
         (final, _), (best, useful) = jax.lax.scan(descend, (starts, jax.vmap(self.optimiser.init)(starts)), length=self.num_iterations)
         last_tried = jax.vmap(lambda x: objective(x)[1])(final)
         tried = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), best, last_tried)
-        x, actions, value = ebm.pick(tried, rank(tried[2]).order[0])
+        x, actions, value = ebm.pick(tried, rank(tried[2]).best)
         good = value.finite & all_finite(state)
         plan = finish(state, jnp.where(good, actions, act(start)), value)
         bad_gradient = (plan.result == RESULTS.successful) & ~jnp.any(useful)

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 from ._noise import white
 from ._sampling import AbstractSamplingPlanner, with_anchors
 
-BISECTIONS = 16
-LOG_TEMPERATURE = 12.0  # the search covers e^±12 standard deviations of the energies
+BISECTIONS = 12
+LOG_TEMPERATURE = 8.0  # the search covers e^±8 standard deviations of the energies
 SMALL = 1e-12
 
 

@@ -19,4 +19,4 @@ class PredictiveSampling(AbstractSamplingPlanner):
         return with_anchors(belief, samples)
 
     def update(self, belief, candidates, ranking):
-        return eqx.tree_at(lambda b: b.mean, belief, ebm.pick(candidates, ranking.order[0]))
+        return eqx.tree_at(lambda b: b.mean, belief, ebm.pick(candidates, ranking.best))

@@ -26,4 +26,5 @@ def rank(values: ebm.Evaluation) -> ebm.Ranking:
     key = jnp.where(feasible, values.energy, violation)
     order = jnp.lexsort((key, ~feasible, ~finite))
     best_class = jnp.where(jnp.any(feasible), feasible, finite)
-    return ebm.Ranking(order, jnp.where(best_class, key, jnp.inf))
+    energy = jnp.where(best_class, key, jnp.inf)
+    return ebm.Ranking(jnp.argmin(energy), order, energy)

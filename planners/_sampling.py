@@ -118,7 +118,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         belief, best = ebm.search(self, evaluate, order, start, num_iterations=self.num_iterations, key=propose_key)
         # the mean is often better than anything sampled, but nobody has tried it yet
         tried = jax.tree.map(lambda *leaves: jnp.stack(leaves), best, judge(belief.mean))
-        actions, value = ebm.pick(tried, order(tried).order[0])
+        actions, value = ebm.pick(tried, order(tried).best)
         fallback = problem.project(self.basis(start.mean, positions), now)
         good = value.finite & all_finite(state)
         plan = finish(state, jnp.where(good, actions, fallback), value)
