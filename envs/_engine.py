@@ -2,35 +2,43 @@
 
 import collections
 import hashlib
+import itertools
 import logging
 import math
 import os
 import threading
+import weakref
 
 import mujoco
 import numpy as np
 from mujoco.rollout import Rollout
 
+from ._differences import central, row_at, rows_at, rows_of
 from ._parameters import apply
 from ._physics import INPUTS, PHYSICS, Layout
 
-EPSILON = 1e-6  # step of the central differences, in rad, m, rad/s, m/s and actuator units
-EPSILON_PARAMETER = 1e-4  # likewise, for factors on physics parameters
-TIGHT_TOLERANCE = 1e-12  # of the constraint solver while differencing; the default leaves noise of the size of the differences
+TIGHT_TOLERANCE = 1e-12  # of the solvers while differencing; the defaults leave noise of the size of the differences
 TIGHT_ITERATIONS = 200
 MAX_MODELS = 256  # copies with other physics parameters that are kept
-FORCES = tuple(int(bit) for bit in (mujoco.mjtState.mjSTATE_QFRC_APPLIED, mujoco.mjtState.mjSTATE_XFRC_APPLIED))
-POSES = tuple(
+CHUNK_BYTES = 16 << 20  # of buffers in one C call: more would be paged in anew at every call
+STATE = mujoco.mjtState
+CTRL, WARMSTART = int(STATE.mjSTATE_CTRL), int(STATE.mjSTATE_WARMSTART)
+# Held inputs besides ctrl. MuJoCo resets what is not given, userdata apart.
+HELD = tuple(
     int(bit)
     for bit in (
-        mujoco.mjtState.mjSTATE_EQ_ACTIVE,
-        mujoco.mjtState.mjSTATE_MOCAP_POS,
-        mujoco.mjtState.mjSTATE_MOCAP_QUAT,
-        mujoco.mjtState.mjSTATE_USERDATA,
+        STATE.mjSTATE_QFRC_APPLIED,
+        STATE.mjSTATE_XFRC_APPLIED,
+        STATE.mjSTATE_EQ_ACTIVE,
+        STATE.mjSTATE_MOCAP_POS,
+        STATE.mjSTATE_MOCAP_QUAT,
+        STATE.mjSTATE_USERDATA,
     )
 )
-CTRL = int(mujoco.mjtState.mjSTATE_CTRL)
-DIFFERENTIABLE = (*FORCES, int(mujoco.mjtState.mjSTATE_MOCAP_POS), int(mujoco.mjtState.mjSTATE_MOCAP_QUAT))
+USERDATA = int(STATE.mjSTATE_USERDATA)
+DIFFERENTIABLE = tuple(
+    int(bit) for bit in (STATE.mjSTATE_QFRC_APPLIED, STATE.mjSTATE_XFRC_APPLIED, STATE.mjSTATE_MOCAP_POS, STATE.mjSTATE_MOCAP_QUAT)
+)
 
 
 class Pool:
@@ -40,17 +48,31 @@ class Pool:
         self.lock = threading.Lock()
         self.size = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.rollout: Rollout | None = None
+        self.lost: list[Rollout | None] = []
 
-    def run(self, models, datas, state, control, spec, warmstart=None):
-        """`Rollout.rollout` under the lock."""
+    def run(self, models, datas, start, control, spec, warmstart, after, sensed):
+        """`Rollout.rollout` under the lock, into `after` and `sensed`. All arrays are float64, contiguous and of one batch size."""
         with self.lock:
             if self.rollout is None:
                 self.rollout = Rollout(nthread=self.size)
-            return self.rollout.rollout(models, datas, state, control, control_spec=spec, initial_warmstart=warmstart)
+            self.rollout.rollout(
+                models,
+                datas(),
+                start,
+                control,
+                control_spec=spec,
+                skip_checks=True,
+                nstep=control.shape[1],
+                initial_warmstart=warmstart,
+                state=after,
+                sensordata=sensed,
+            )
 
     def forget(self):
-        """A forked child has no threads: start anew."""
+        """Start anew in a forked child, which has no threads. The old pool is kept: its end would wait for threads that are not there."""
+        lost = [*self.lost, self.rollout]
         self.__init__()
+        self.lost = lost
 
 
 POOL = Pool()
@@ -58,8 +80,6 @@ LOG = logging.getLogger("envs")
 if mujoco.get_mju_user_warning() is None:
     # MuJoCo would print, and write a file into the working directory, whenever a candidate diverges. We mark the candidate instead.
     mujoco.set_mju_user_warning(LOG.debug)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.forget)
 
 
 class Engine:
@@ -74,17 +94,23 @@ class Engine:
 
     def __init__(self, model: mujoco.MjModel, substeps: int, parameters: tuple[str, ...] = ()):
         self.model = _copy(model)
+        # Which bodies sleep is no part of the state, so what one candidate puts to sleep would stay asleep for the next.
+        self.model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)
         self.substeps = substeps
         self.parameters = parameters
         buffer = np.zeros(mujoco.mj_sizeModel(self.model), np.uint8)
         mujoco.mj_saveModel(self.model, None, buffer)
         self.key = hashlib.sha256(buffer.tobytes() + repr((substeps, parameters)).encode()).hexdigest()
         self.layout = Layout(self.model, self.key)
-        self.datas = [mujoco.MjData(self.model) for _ in range(POOL.size)]
-        self.scratch = mujoco.MjData(self.model)
-        self.scratch_lock = threading.Lock()
-        self.models: collections.OrderedDict[tuple[bytes, bool], mujoco.MjModel] = collections.OrderedDict()
-        self.differentiable = np.concatenate([np.arange(*self.layout.components[bit].indices(1 << 30)) for bit in DIFFERENTIABLE]).astype(int)
+        parts = [np.arange(self.layout.components[bit].start, self.layout.components[bit].stop) for bit in DIFFERENTIABLE]
+        self.differentiable = np.concatenate(parts).astype(int)
+        self.limits = np.where(self.model.actuator_ctrllimited.astype(bool), self.model.actuator_ctrlrange.T, [[-np.inf], [np.inf]])
+        data = mujoco.MjData(self.model)
+        self.rest_physics, self.rest_inputs = np.zeros(self.layout.num_physics), np.zeros(self.layout.num_inputs)
+        mujoco.mj_getState(self.model, data, self.rest_physics, PHYSICS)
+        mujoco.mj_getState(self.model, data, self.rest_inputs, INPUTS)
+        self.forget()
+        ENGINES[id(self)] = self
 
     def __eq__(self, other):
         return isinstance(other, Engine) and self.key == other.key
@@ -97,30 +123,49 @@ class Engine:
         """s per control period."""
         return float(self.model.opt.timestep * self.substeps)
 
-    def observe(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`physics`, `inputs` and `sensors` of a live simulation, which is not changed; float64, bit for bit."""
-        sizes = {"qpos": self.model.nq, "qvel": self.model.nv, "act": self.model.na, "ctrl": self.model.nu, "mocap_pos": self.model.nmocap}
-        for name, size in sizes.items():
-            if len(getattr(data, name)) != size:
-                raise ValueError(f"`mj_data` has {len(getattr(data, name))} entries in `{name}`, this model has {size}. Give data of the same model.")
-        if data.userdata.size != self.model.nuserdata:
-            raise ValueError("`mj_data` has other userdata than this model. Give data of the same model.")
+    def forget(self) -> None:
+        """Drop what a thread that did not survive a fork may have been using."""
+        self.lock = threading.Lock()
+        self.scratch: mujoco.MjData | None = None
+        self.threads: list[mujoco.MjData] = []
+        self.variants: collections.OrderedDict[tuple[bytes, bool], mujoco.MjModel] = collections.OrderedDict()
+
+    def observe(self, data: mujoco.MjData, *, measured: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`physics`, `inputs` and `sensors` of a live simulation, which is not changed; float64, bit for bit.
+
+        **Arguments:**
+
+        - `measured`: whether acceleration-stage sensors were measured in the step that led here; otherwise they follow from `ctrl`.
+        """
+        source = data.model
+        for size in ("nq", "nv", "na", "nu", "nbody", "nmocap", "neq", "nuserdata", "npluginstate", "nhistory"):
+            if getattr(source, size) != getattr(self.model, size):
+                raise ValueError(
+                    f"`data` is of a model with {size} = {getattr(source, size)}, this one has {getattr(self.model, size)}. "
+                    "Give the data of a simulation of the same model."
+                )
         physics, inputs = np.zeros(self.layout.num_physics), np.zeros(self.layout.num_inputs)
-        source = data.model if hasattr(data, "model") else self.model
         mujoco.mj_getState(source, data, physics, PHYSICS)
         mujoco.mj_getState(source, data, inputs, INPUTS)
         sensors = self.sense(physics, inputs)
         late = self.layout.late_sensors
-        if late.size and data.sensordata.size == sensors.size:
+        late = late[late < data.sensordata.size]
+        declared = self.model.sensor_type[: source.nsensor], self.model.sensor_adr[: source.nsensor]
+        if measured and late.size and np.array_equal(declared, (source.sensor_type, source.sensor_adr)):
             sensors[late] = data.sensordata[late]
         return physics, inputs, sensors
 
-    def sense(self, physics: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The sensors that describe one state."""
-        with self.scratch_lock:
-            mujoco.mj_setState(self.model, self.scratch, physics, PHYSICS)
-            mujoco.mj_setState(self.model, self.scratch, inputs, INPUTS)
-            mujoco.mj_forward(self.model, self.scratch)
+    def sense(self, physics: np.ndarray, inputs: np.ndarray, model: mujoco.MjModel | None = None) -> np.ndarray:
+        """The sensors that describe one state; NaN for one that is not finite."""
+        model = self.model if model is None else model
+        if not (np.isfinite(physics).all() and np.isfinite(inputs).all()):
+            return np.full(self.layout.num_sensors, np.nan)
+        with self.lock:
+            if self.scratch is None:
+                self.scratch = mujoco.MjData(self.model)
+            mujoco.mj_setState(model, self.scratch, physics, PHYSICS)
+            mujoco.mj_setState(model, self.scratch, inputs, INPUTS)
+            mujoco.mj_forward(model, self.scratch)
             return self.scratch.sensordata.copy()
 
     def rollout(self, physics, inputs, actions, parameters) -> tuple[np.ndarray, np.ndarray]:
@@ -136,211 +181,172 @@ class Engine:
         """
         physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
         batch = np.broadcast_shapes(physics.shape[:-1], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
-        horizon = actions.shape[-2]
-        start, actions = _rows(physics, batch, 1), _rows(actions, batch, 2)
-        # one step more: position and velocity sensors lag one step behind the state
-        control = np.repeat(actions, self.substeps, axis=1)
-        control = np.concatenate([control, control[:, -1:]], axis=1)
-        after, sensed, good = self._run(start, control, _rows(inputs, batch, 1, lazy=True), _rows(parameters, batch, 1, lazy=True))
-        step = self.substeps
-        states = after[:, step - 1 : -1 : step].astype(np.float32)
-        sensors = sensed[:, step::step].astype(np.float32)
-        late = self.layout.late_sensors
-        if late.size:
-            sensors[..., late] = sensed[:, step - 1 : -1 : step][..., late]
-        states[..., 0] = start[:, None, 0] + after[:, step - 1 : -1 : step, 0]
-        bad = ~good[:, step::step]
-        if bad.any():
-            states[bad] = np.nan
-            sensors[bad] = np.nan
+        count, horizon = math.prod(batch), actions.shape[-2]
+        start, actions = rows_of(physics, batch, 1), rows_of(actions, batch, 2)
+        inputs, parameters = rows_of(inputs, batch, 1, lazy=True), rows_of(parameters, batch, 1, lazy=True)
+        states = np.empty((count, horizon, self.layout.num_physics), np.float32)
+        sensors = np.empty((count, horizon, self.layout.num_sensors), np.float32)
+        if horizon:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for part in self.chunks(count, horizon * self.substeps + 1):
+                    given = rows_at(inputs, part), rows_at(parameters, part)
+                    self._rollout(start[part], actions[part], *given, states[part], sensors[part])
         return states.reshape(*batch, *states.shape[1:]), sensors.reshape(*batch, *sensors.shape[1:])
 
-    def linearize(self, physics, inputs, actions, parameters, given: bool) -> tuple[np.ndarray, ...]:
-        """Central differences in tangent space along a trajectory, all from one batched rollout.
+    def _rollout(self, start, actions, inputs, parameters, states, sensors):
+        """`rollout` of one chunk, into `states` and `sensors`."""
+        period, layout = self.substeps, self.layout
+        # one step more: position and velocity sensors lag one step behind the state
+        after, sensed, good = self.simulate(start, actions, inputs, parameters, extra=1)
+        ends, nexts = slice(period - 1, -1, period), slice(period, None, period)
+        states[:] = after[:, ends]
+        sensors[:] = sensed[:, nexts]
+        sensors[..., layout.late_sensors] = sensed[:, ends][..., layout.late_sensors]
+        begun = (start[:, 0] - self.model.opt.timestep)[:, None]
+        states[..., 0] = after[:, ends, 0] + begun
+        if layout.clocks.size:
+            sensors[..., layout.clocks] = sensed[:, nexts][..., layout.clocks] + begun[..., None]
+        if good is None:
+            return
+        sound = good[:, ends]
+        for row, t in np.argwhere(sound & ~good[:, nexts]).tolist():  # the next action broke the step in which these sensors would be read
+            physics, held = after[row, (t + 1) * period - 1].copy(), row_at(inputs, row).copy()
+            physics[0] += begun[row, 0]
+            held[layout.components[CTRL]] = actions[row, t]
+            fresh = self.sense(physics, held, self._variant(row_at(parameters, row), False))
+            fresh[layout.late_sensors] = sensors[row, t, layout.late_sensors]
+            sensors[row, t] = fresh
+        states[~sound] = np.nan
+        sensors[~sound] = np.nan
+
+    def linearize(self, physics, inputs, actions, parameters, given: tuple[bool, bool]) -> tuple[np.ndarray, ...]:
+        """Central differences along a trajectory, see `_differences.central`; any broadcastable batch axes, float32.
 
         **Arguments:**
 
         - `physics`: (*batch, horizon + 1, physics). `actions`: (*batch, horizon, nu). `inputs`, `parameters`: (*batch, ...).
-        - `given`: whether to difference `inputs` and `parameters` too.
+        - `given`: whether to difference `inputs`, and `parameters`, too.
+        """
+        physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
+        batch = np.broadcast_shapes(physics.shape[:-2], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
+        physics, actions = rows_of(physics, batch, 2), rows_of(actions, batch, 2)
+        inputs, parameters = rows_of(inputs, batch, 1, lazy=True), rows_of(parameters, batch, 1, lazy=True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            results = central(self, physics, inputs, actions, parameters, given)
+        return tuple(x.reshape(*batch, *x.shape[1:]) for x in results)
+
+    def chunks(self, count: int, steps: int) -> list[slice]:
+        """Pieces of a batch whose buffers fit the memory that is reused from call to call."""
+        width = 8 * steps * (self.layout.num_physics + self.layout.num_sensors + self.model.nu)
+        pieces = max(1, min(math.ceil(count * width / CHUNK_BYTES), count // (16 * POOL.size)))
+        edges = [round(count * i / pieces) for i in range(pieces + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
+
+    def simulate(self, start, actions, inputs, parameters, *, extra: int, tight: bool = False):
+        """One C call: every row from its start through its actions, and `extra` more physics steps under the last action.
+
+        **Arguments:**
+
+        - `inputs`, `parameters`: one row, or as many as `start`.
+        - `tight`: solve contacts to rounding, from a cold start.
 
         **Returns:**
 
-        `A` (*batch, horizon, tangent, tangent), `B` (*batch, horizon, tangent, nu), the sensors' lift (*batch, horizon + 1, sensors, tangent) and,
-        for `given` quantities g, `C` (*batch, horizon, tangent, g) and the sensors' (*batch, horizon + 1, sensors, g). All float32.
+        States and sensors after every physics step, and which steps are good, or `None` if all are.
         """
-        layout = self.layout
-        physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
-        batch = np.broadcast_shapes(physics.shape[:-2], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
-        horizon, nu = actions.shape[-2:]
-        base = _rows(physics, batch, 2).reshape(-1, layout.num_physics)
-        held = np.concatenate([_rows(actions, batch, 2), np.zeros((math.prod(batch), 1, nu))], axis=1).reshape(-1, nu)
-        moments = len(base)
-        inputs = np.repeat(_rows(inputs, batch, 1), horizon + 1, axis=0)
-        parameters = np.repeat(_rows(parameters, batch, 1), horizon + 1, axis=0)
-
-        columns, num_state = 2 * layout.nv + layout.na, layout.nv * 2 + layout.na
-        num_given = self.differentiable.size + parameters.shape[1] if given else 0
-        total = columns + nu + num_given
-        # axes: moment, sign, column, entry
-        start = np.broadcast_to(base[:, None, None], (moments, 2, total, layout.num_physics)).copy()
-        control = np.broadcast_to(held[:, None, None], (moments, 2, total, nu)).copy()
-        width = np.full((moments, total), 2 * EPSILON)
-        for s, sign in enumerate((EPSILON, -EPSILON)):
-            self._perturb(start[:, s, :num_state], sign)
-            control[:, s, columns : columns + nu][:, np.arange(nu), np.arange(nu)] += sign
-        limited = self.model.actuator_ctrllimited.astype(bool)
-        low, high = np.where(limited, self.model.actuator_ctrlrange.T, np.array([[-np.inf], [np.inf]]))
-        control = np.clip(control, np.minimum(low, held[:, None, None]), np.maximum(high, held[:, None, None]))
-        own = control[:, :, columns : columns + nu][:, :, np.arange(nu), np.arange(nu)]
-        width[:, columns : columns + nu] = own[:, 0] - own[:, 1]
-        if given:
-            rows_in = np.broadcast_to(inputs[:, None, None], (moments, 2, total, inputs.shape[1])).copy()
-            rows_par = np.broadcast_to(parameters[:, None, None], (moments, 2, total, parameters.shape[1])).copy()
-            for s, sign in enumerate((1.0, -1.0)):
-                for k, column in enumerate(self.differentiable):
-                    rows_in[:, s, columns + nu + k, column] += sign * EPSILON
-                for k in range(parameters.shape[1]):
-                    rows_par[:, s, columns + nu + self.differentiable.size + k, k] += sign * EPSILON_PARAMETER
-            width[:, columns + nu + self.differentiable.size :] = 2 * EPSILON_PARAMETER
-            rows_in = rows_in.reshape(2 * moments * total, inputs.shape[1])
-            rows_par = rows_par.reshape(2 * moments * total, parameters.shape[1])
-        else:
-            rows_in = _spread(inputs, 2 * total)
-            rows_par = _spread(parameters, 2 * total)
-        rows = control.reshape(2 * moments * total, 1, nu)
-        after, sensed, good = self._run(
-            start.reshape(-1, layout.num_physics), np.repeat(rows, max(self.substeps, 2), axis=1), rows_in, rows_par, tight=True
-        )
-        end = self.substeps - 1
-        ends, first, last = (x.reshape(moments, 2, total, x.shape[-1]) for x in (after[:, end], sensed[:, 0], sensed[:, end]))
-        width = np.where(width > 0, width, np.inf)[..., None]
-        slope = self._difference(ends[:, 1], ends[:, 0]) / width
-        sensor_slope = (first[:, 0] - first[:, 1]) / width
-        late = (last[:, 0] - last[:, 1])[..., layout.late_sensors] / width
-        slope = np.concatenate([slope, late], axis=-1).swapaxes(1, 2)  # (moment, tangent, column)
-        sensor_slope = sensor_slope.swapaxes(1, 2)
-        slope[~good[:, end].reshape(moments, 2 * total).all(1)] = np.nan
-        num_late = layout.late_sensors.size
-        sensor_slope[:, layout.late_sensors] = 0.0
-        count = math.prod(batch)
-        steps = slope.reshape(count, horizon + 1, *slope.shape[1:])[:, :-1]
-        padded = np.concatenate([sensor_slope[:, :, :columns], np.zeros((moments, layout.num_sensors, num_late))], axis=-1)
-        padded[:, layout.late_sensors, columns + np.arange(num_late)] = 1.0
-        a = np.concatenate([steps[..., :columns], np.zeros((*steps.shape[:-1], num_late))], axis=-1)
-        results = [a, steps[..., columns : columns + nu], padded.reshape(count, horizon + 1, *padded.shape[1:])]
-        if given:
-            sensors_given = sensor_slope[:, :, columns + nu :]
-            results += [steps[..., columns + nu :], sensors_given.reshape(count, horizon + 1, *sensors_given.shape[1:])]
-        return tuple(x.astype(np.float32).reshape(*batch, *x.shape[1:]) for x in results)
-
-    def _run(self, start, control, inputs, parameters, *, tight: bool = False):
-        """One C call. `inputs` and `parameters` have one row, or as many as `start`. Returns states, sensors and which rows are good."""
-        layout, steps = self.layout, control.shape[1]
-        finite = np.isfinite(start).all(1) & np.isfinite(control).all((1, 2)) & np.isfinite(inputs).all(1) & np.isfinite(parameters).all(1)
-        spec, columns = CTRL, [control]
-        for bit in (*FORCES, *POSES):
+        layout, (count, horizon, nu), timestep = self.layout, actions.shape, self.model.opt.timestep
+        steps = horizon * self.substeps + extra
+        finite = np.isfinite(start).all(1) & np.isfinite(actions).all((1, 2)) & np.isfinite(inputs).all(1) & np.isfinite(parameters).all(1)
+        spec, held = CTRL, []
+        for bit in HELD:
             part = inputs[:, layout.components[bit]]
-            if part.size and (bit in POSES or part.any()):
+            if part.size and (bit == USERDATA or (part != self.rest_inputs[layout.components[bit]]).any()):
                 spec |= bit
-                columns.append(np.broadcast_to(part[:, None], (len(start), steps, part.shape[1])))
-        if not finite.all():
-            start = np.where(finite[:, None], start, self._rest())
-            columns = [np.where(finite[:, None, None], c, 0.0) for c in columns]
+                held.append(part)
+        control = np.empty((count, steps, nu + sum(part.shape[1] for part in held)))
+        periods = control[:, : horizon * self.substeps].reshape(count, horizon, self.substeps, control.shape[2])
+        periods[..., :nu] = actions[:, :, None]
+        control[:, horizon * self.substeps :, :nu] = actions[:, -1:]
+        column = nu
+        for part in held:
+            control[:, :, column : column + part.shape[1]] = part[:, None]
+            column += part.shape[1]
         start = start.copy()
-        start[:, 0] = 0.0  # a relative time: nothing is lost to rounding late in an episode
-        control = np.concatenate(columns, axis=-1) if len(columns) > 1 else columns[0]
-        warmstart = inputs[:, layout.components[int(mujoco.mjtState.mjSTATE_WARMSTART)]]
-        warmstart = np.nan_to_num(np.broadcast_to(warmstart, (len(start), warmstart.shape[1]))) if warmstart.any() and not tight else None
-        after, sensed = POOL.run(self._models(parameters, len(start), tight), self.datas, start, control, spec, warmstart)
-        expected = self.model.opt.timestep * np.arange(1, steps + 1)
-        # a rollout that diverged is reset and then padded, so its clock is wrong from the row after the one that was reset
-        on_time = np.abs(after[..., 0] - expected) < 0.5 * self.model.opt.timestep
-        on_time[:, :-1] &= on_time[:, 1:]
-        good = np.logical_and.accumulate(on_time & finite[:, None] & np.isfinite(after).all(-1), axis=1)
-        return after, sensed, good
+        if not finite.all():
+            start[~finite] = self.rest_physics
+            control[~finite] = 0.0
+        # A relative time: nothing is lost to rounding late in an episode. Not from 0, so that the reset after a divergence shows.
+        start[:, 0] = timestep
+        warmstart = None
+        if not tight and (part := inputs[:, layout.components[WARMSTART]]).any():
+            warmstart = np.ascontiguousarray(np.nan_to_num(np.broadcast_to(part, (count, part.shape[1]))))
+        after, sensed = np.empty((count, steps, layout.num_physics)), np.empty((count, steps, layout.num_sensors))
+        POOL.run(self._models(parameters, count, tight), self._datas, start, control, spec, warmstart, after, sensed)
+        expected = timestep * np.arange(2, steps + 2)
+        late = np.abs(after[:, -1, 0] - expected[-1]) > 0.5 * timestep  # MuJoCo stops a rollout at any warning, and repeats its last state
+        if finite.all() and not late.any() and np.isfinite(after[:, -1]).all():
+            return after, sensed, None
+        sound = (np.abs(after[..., 0] - expected) < 0.5 * timestep) & finite[:, None]
+        sound &= (np.abs(after[..., 1:]) <= mujoco.mjMAXVAL).all(-1)
+        return after, sensed, np.logical_and.accumulate(sound, axis=1)
 
-    def _models(self, parameters: np.ndarray, count: int, tight: bool):
-        """The models to run: one, or one for every row, with equal rows sharing a copy."""
-        parameters = np.where(np.isfinite(parameters), parameters, 1.0)
-        if len(parameters) == 1:
-            return self._variant(parameters[0], tight)
-        unique, index = np.unique(parameters, axis=0, return_inverse=True)
-        variants = [self._variant(row, tight) for row in unique]
-        return [variants[i] for i in index.ravel()] if len(variants) > 1 else variants[0]
+    def _datas(self) -> list[mujoco.MjData]:
+        if not self.threads:
+            self.threads = [mujoco.MjData(self.model) for _ in range(POOL.size)]
+        return self.threads
+
+    def _models(self, parameters: np.ndarray, count: int, tight: bool) -> list[mujoco.MjModel]:
+        """The model of each row; equal rows share a copy."""
+        if parameters.shape[1] == 0 or len(parameters) == 1 or (parameters == parameters[0]).all():
+            return [self._variant(parameters[0], tight)] * count
+        found: dict[bytes, mujoco.MjModel] = {}
+        for row in parameters:
+            if (key := row.tobytes()) not in found:
+                found[key] = self._variant(row, tight)
+        return [found[row.tobytes()] for row in parameters]
 
     def _variant(self, row: np.ndarray, tight: bool) -> mujoco.MjModel:
+        row = np.where(np.isfinite(row), row, 1.0)
         key = (row.tobytes(), tight)
-        with self.scratch_lock:
-            if key in self.models:
-                self.models.move_to_end(key)
-                return self.models[key]
+        with self.lock:
+            if key in self.variants:
+                self.variants.move_to_end(key)
+                return self.variants[key]
             model = self.model
             if tight or (row != 1.0).any():
                 model = _copy(self.model)
                 if tight:
-                    model.opt.tolerance = TIGHT_TOLERANCE
-                    model.opt.iterations = max(model.opt.iterations, TIGHT_ITERATIONS)
+                    _tighten(model)
                 apply(model, self.parameters, row)
-            self.models[key] = model
-            while len(self.models) > MAX_MODELS:
-                self.models.popitem(last=False)
+            self.variants[key] = model
+            while len(self.variants) > MAX_MODELS:
+                self.variants.popitem(last=False)
             return model
-
-    def _rest(self) -> np.ndarray:
-        rest = np.zeros(self.layout.num_physics)
-        rest[self.layout.qpos] = self.model.qpos0
-        return rest
-
-    def _perturb(self, rows: np.ndarray, step: float) -> None:
-        """Move column c of `rows` (moment, column, physics) by `step` along tangent coordinate c, in place."""
-        layout = self.layout
-        q0, v0 = layout.qpos.start, layout.qvel.start
-        rows[:, layout.linear_dofs, q0 + layout.linear_qpos] += step
-        for q, v in layout.quaternions:
-            for i in range(3):
-                turn = np.zeros(3)
-                turn[i] = step
-                rows[:, v + i, q0 + q : q0 + q + 4] = _turn(rows[:, v + i, q0 + q : q0 + q + 4], turn)
-        rest = np.arange(layout.nv + layout.na)
-        rows[:, layout.nv + rest, v0 + rest] += step
-
-    def _difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """`b - a` in tangent space, over any leading axes."""
-        layout = self.layout
-        delta = b - a
-        positions = np.zeros((*delta.shape[:-1], layout.nv))
-        positions[..., layout.linear_dofs] = delta[..., layout.qpos][..., layout.linear_qpos]
-        for q, v in layout.quaternions:
-            i = layout.qpos.start + q
-            positions[..., v : v + 3] = _rotation(a[..., i : i + 4], b[..., i : i + 4])
-        return np.concatenate([positions, delta[..., layout.qvel], delta[..., layout.act]], axis=-1)
-
-
-def _rows(x: np.ndarray, batch: tuple[int, ...], trailing: int, *, lazy: bool = False) -> np.ndarray:
-    """`x` with its batch axes broadcast and folded into one; a single row is kept single if `lazy`."""
-    if lazy and math.prod(x.shape[:-trailing]) == 1:
-        return x.reshape(1, *x.shape[-trailing:])
-    return np.broadcast_to(x, (*batch, *x.shape[-trailing:])).reshape(math.prod(batch), *x.shape[-trailing:])
-
-
-def _spread(rows: np.ndarray, times: int) -> np.ndarray:
-    return rows[:1] if (rows == rows[:1]).all() else np.repeat(rows, times, axis=0)
 
 
 def _copy(model: mujoco.MjModel) -> mujoco.MjModel:
     return model.__copy__()
 
 
-def _turn(q: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    angle = np.linalg.norm(rotation)
-    w, v = np.cos(angle / 2), rotation * (np.sin(angle / 2) / angle)
-    scalar = q[:, :1] * w - q[:, 1:] @ v[:, None]
-    return np.concatenate([scalar, q[:, :1] * v + w * q[:, 1:] + np.cross(q[:, 1:], v)], axis=1)
+def _tighten(model: mujoco.MjModel) -> None:
+    option = model.opt
+    option.tolerance = min(option.tolerance, TIGHT_TOLERANCE)
+    option.iterations = max(option.iterations, TIGHT_ITERATIONS)
+    option.ccd_tolerance = min(option.ccd_tolerance, TIGHT_TOLERANCE)
+    option.ccd_iterations = max(option.ccd_iterations, TIGHT_ITERATIONS)
+    if option.noslip_iterations:
+        option.noslip_tolerance = min(option.noslip_tolerance, TIGHT_TOLERANCE)
+        option.noslip_iterations = max(option.noslip_iterations, TIGHT_ITERATIONS)
 
 
-def _rotation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    vector = a[..., :1] * b[..., 1:] - b[..., :1] * a[..., 1:] - np.cross(a[..., 1:], b[..., 1:])
-    scalar = (a * b).sum(-1, keepdims=True)
-    vector, scalar = np.where(scalar < 0, -vector, vector), np.abs(scalar)
-    sine = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return vector * np.where(sine < 1e-9, 2.0, 2.0 * np.arctan2(sine, scalar) / np.maximum(sine, 1e-9))
+ENGINES: "weakref.WeakValueDictionary[int, Engine]" = weakref.WeakValueDictionary()
+
+
+def _after_fork() -> None:
+    POOL.forget()
+    for engine in list(ENGINES.values()):
+        engine.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

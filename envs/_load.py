@@ -10,12 +10,18 @@ from typing import Any
 
 import gymnasium
 import mujoco
+import numpy as np
 
 import ebm
 
 from ._mujoco import MujocoModel
 
-KINDS = {"site": mujoco.mjtObj.mjOBJ_SITE, "body": mujoco.mjtObj.mjOBJ_XBODY, "geom": mujoco.mjtObj.mjOBJ_GEOM, "camera": mujoco.mjtObj.mjOBJ_CAMERA}
+KINDS = {
+    "site": mujoco.mjtObj.mjOBJ_SITE,
+    "body": mujoco.mjtObj.mjOBJ_XBODY,
+    "geom": mujoco.mjtObj.mjOBJ_GEOM,
+    "camera": mujoco.mjtObj.mjOBJ_CAMERA,
+}
 QUANTITIES = {
     "": mujoco.mjtSensor.mjSENS_FRAMEPOS,
     "velocity": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
@@ -41,9 +47,10 @@ def load(
     **Arguments:**
 
     - `plant`: the path of an MJCF or URDF file, a `mujoco.MjSpec`, the id of a Gymnasium MuJoCo environment, or such an environment.
-    - `read`: what energies and guardrails look at, beyond joints and the declared sensors: `"site:tip"`, `"body:cup"`, `"geom:ball"` (position, m),
-      each also as `"velocity:body:cup"` (m/s), `"spin:body:cup"` (rad/s), `"orientation:body:cup"` (quaternion), `"up:body:cup"` (its z axis), and
-      `"com:torso"`, `"velocity:com:torso"` (the subtree's centre of mass). `ebm.readings(energy)` lists what an energy reads.
+    - `read`: what energies and guardrails look at, beyond joints and the declared sensors: `"site:tip"`, `"body:cup"`, `"geom:ball"`
+      (position, m), each also as `"velocity:body:cup"` (m/s), `"spin:body:cup"` (rad/s), `"orientation:body:cup"` (quaternion),
+      `"up:body:cup"` (its z axis), and `"com:torso"`, `"velocity:com:torso"` (the subtree's centre of mass). `ebm.readings(energy)`
+      lists what an energy reads.
     - `action_space`: default the actuators' `ctrlrange`, or the environment's action space.
     - `period`: control period in s, a multiple of the timestep; default frame skip × timestep for an environment, about 0.02 s for an MJCF.
     - `parameters`: factors on physics parameters, see `MujocoModel`.
@@ -53,38 +60,51 @@ def load(
     `FileNotFoundError`, `ValueError` or `TypeError` in one line that names the remedy.
     """
     env = as_env(plant)
-    if env is not None:
-        spec = _spec_of_env(env)
-        compiled = env.unwrapped.model
-        if period is None:
-            period = env.unwrapped.frame_skip * compiled.opt.timestep
-        if action_space is None:
-            low, high = env.unwrapped.action_space.low, env.unwrapped.action_space.high
-            action_space = ebm.Box(low, high) if low.shape == (compiled.nu,) else None
-    else:
+    if env is None:
         spec, compiled = as_spec(plant), None
-    if isinstance(plant, mujoco.MjSpec):
-        spec = spec.copy()
+        spec = spec.copy() if spec is plant else spec
+    else:
+        try:
+            spec, compiled = _spec_of_env(env), env.unwrapped.model
+            if period is None:
+                period = env.unwrapped.frame_skip * compiled.opt.timestep
+            space = env.unwrapped.action_space
+            if action_space is None and getattr(space, "shape", None) == (compiled.nu,):
+                action_space = ebm.Box(space.low, space.high)
+        finally:
+            if env is not plant:
+                env.close()
     add_readings(spec, read)
     model = compile_spec(spec)
     if compiled is not None:
         _copy_physics(compiled, model)
     if not model.nu:
-        raise ValueError("This model has no actuators, so there is nothing to plan. Add an <actuator> to the MJCF.")
+        raise ValueError(
+            "This model has no actuators, so there is nothing to plan. Add an <actuator> to the MJCF, or `add_actuator` to the "
+            "`mujoco.MjSpec` of a URDF, and load that."
+        )
     return MujocoModel(model, period=period, action_space=action_space, parameters=parameters)
 
 
 def as_env(plant: Plant) -> gymnasium.Env | None:
-    """The MuJoCo environment that `plant` is or names, or `None` if it is a file or a spec."""
+    """The MuJoCo environment that `plant` is or names, or `None` for a file or a spec. One made from an id is the caller's to close."""
     if isinstance(plant, gymnasium.Env):
         env = plant
     elif isinstance(plant, str) and is_env_id(plant):
-        env = gymnasium.make(plant)
+        try:
+            env = gymnasium.make(plant)
+        except Exception as error:
+            raise ValueError(f"The environment {plant!r} cannot be made: {_one_line(error)}") from error
     else:
         return None
-    if not (hasattr(env.unwrapped, "model") and isinstance(env.unwrapped.model, mujoco.MjModel)):
-        name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        raise ValueError(f"{name} is not a MuJoCo environment, so it has no physics to plan with. Use one such as 'Reacher-v5', or an MJCF file.")
+    inner: Any = env.unwrapped
+    if not isinstance(getattr(inner, "model", None), mujoco.MjModel):
+        name = env.spec.id if env.spec else type(inner).__name__
+        if env is not plant:
+            env.close()
+        raise ValueError(
+            f"{name} is not a MuJoCo environment, so it has no physics to plan with. Use one such as 'Reacher-v5', or an MJCF file."
+        )
     return env
 
 
@@ -92,7 +112,11 @@ def is_env_id(plant: str) -> bool:
     """Whether `plant` looks like a Gymnasium id rather than a path; an id that is not registered raises `ValueError`."""
     if plant in gymnasium.registry:
         return True
-    if Path(plant).suffix in (".xml", ".mjcf", ".urdf", ".mjb") or not re.fullmatch(r"([\w-]+/)?[\w:.-]+-v\d+", plant) or Path(plant).exists():
+    if (
+        Path(plant).suffix in (".xml", ".mjcf", ".urdf", ".mjb")
+        or not re.fullmatch(r"([\w-]+/)?[\w:.-]+-v\d+", plant)
+        or Path(plant).exists()
+    ):
         return False
 
     near = difflib.get_close_matches(plant, gymnasium.registry, 3)
@@ -105,10 +129,16 @@ def as_spec(plant: str | os.PathLike | mujoco.MjSpec) -> mujoco.MjSpec:
     if isinstance(plant, mujoco.MjSpec):
         return plant
     if not isinstance(plant, str | os.PathLike):
-        raise TypeError(f"A plant is a path, an MjSpec, an environment or its id, got {type(plant).__name__}. A compiled MjModel goes to `MujocoModel`.")
+        raise TypeError(
+            f"A plant is a path, an MjSpec, an environment or its id, got {type(plant).__name__}. A compiled MjModel goes to `MujocoModel`."
+        )
     path = Path(plant)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no model file {str(path)!r}. Give the path of an MJCF file, or the id of a Gymnasium environment.")
+        near = difflib.get_close_matches(str(path), gymnasium.registry, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise FileNotFoundError(
+            f"There is no model file {str(path)!r}.{hint} Give the path of an MJCF file, or the id of a Gymnasium environment."
+        )
     try:
         return mujoco.MjSpec.from_file(str(path))
     except Exception as error:
@@ -144,30 +174,40 @@ def add_readings(spec: mujoco.MjSpec, read: Sequence[str]) -> None:
             _must_exist(spec, kind, element, name)
         elif kind == "com" and quantity in ("", "velocity"):
             _must_exist(spec, "body", element, name)
-            spec.add_sensor(name=name, type=WHOLE[f"{quantity}:com" if quantity else "com"], objtype=mujoco.mjtObj.mjOBJ_BODY, objname=element)
+            spec.add_sensor(
+                name=name, type=WHOLE[f"{quantity}:com" if quantity else "com"], objtype=mujoco.mjtObj.mjOBJ_BODY, objname=element
+            )
         elif kind in KINDS and quantity in QUANTITIES:
             _must_exist(spec, kind, element, name)
             spec.add_sensor(name=name, type=QUANTITIES[quantity], objtype=KINDS[kind], objname=element)
         else:
             raise ValueError(
-                f"{name!r} is not a reading. A reading is kind:name with kind site, body, geom, camera, com, joint or sensor, such as 'site:tip', "
-                "and may start with velocity:, spin:, orientation: or up:."
+                f"{name!r} is not a reading. A reading is kind:name with kind site, body, geom, camera, com, joint or sensor, such as "
+                "'site:tip', and may start with velocity:, spin:, orientation: or up:."
             )
 
 
 def names(spec: mujoco.MjSpec) -> dict[str, list[str]]:
     """What a model has, by kind: the names that energies can be built from."""
-    elements = {"site": spec.sites, "body": spec.bodies, "geom": spec.geoms, "camera": spec.cameras, "joint": spec.joints, "sensor": spec.sensors}
+    elements = {
+        "site": spec.sites,
+        "body": spec.bodies,
+        "geom": spec.geoms,
+        "camera": spec.cameras,
+        "joint": spec.joints,
+        "sensor": spec.sensors,
+    }
     return {kind: [item.name for item in items if item.name and item.name != "world"] for kind, items in elements.items()}
 
 
 def _must_exist(spec: mujoco.MjSpec, kind: str, element: str, name: str) -> None:
-
     known = names(spec).get("body" if kind == "mocap" else kind, [])
     if element not in known and not (kind == "body" and element == "world"):
         near = difflib.get_close_matches(element, known, 1)
         listed = ", ".join(known) or f"no {kind} with a name"
-        raise ValueError(f"{name!r}: there is no {kind} {element!r} in this model{f'; did you mean {near[0]!r}?' if near else '.'} It has {listed}.")
+        raise ValueError(
+            f"{name!r}: there is no {kind} {element!r} in this model{f'; did you mean {near[0]!r}?' if near else '.'} It has {listed}."
+        )
 
 
 def _spec_of_env(env: gymnasium.Env) -> mujoco.MjSpec:
@@ -177,27 +217,35 @@ def _spec_of_env(env: gymnasium.Env) -> mujoco.MjSpec:
         return inner.mj_spec.copy()
     path = getattr(inner, "fullpath", None)
     if path is None or not Path(path).is_file():
-        raise ValueError(f"{type(inner).__name__} does not say which MJCF it was made from. Load the file itself, or give the environment an `mj_spec`.")
+        raise ValueError(
+            f"{type(inner).__name__} does not say which MJCF it was made from. Load the file itself, or give the environment an `mj_spec`."
+        )
     return as_spec(path)
 
 
 def _copy_physics(source: mujoco.MjModel, target: mujoco.MjModel) -> None:
-    """Carry over what an environment changed in its compiled model: every numeric field of the same shape, sensors apart."""
-    for field in ("nq", "nv", "nu", "na", "nbody", "ngeom", "nsite"):
+    """Carry over what an environment changed in its compiled model: every array and option, sensors apart."""
+    for field in ("nq", "nv", "nu", "na", "nbody", "njnt", "ngeom", "nsite", "ntendon", "neq"):
         if getattr(source, field) != getattr(target, field):
-            raise ValueError(f"The environment's model has {field} = {getattr(source, field)}, its file {getattr(target, field)}. Load the file itself.")
-    prefixes = ("body_", "jnt_", "dof_", "geom_", "site_", "actuator_", "tendon_", "eq_", "pair_", "qpos")
+            raise ValueError(
+                f"The environment's model has {field} = {getattr(source, field)}, its file {getattr(target, field)}. Load the file itself."
+            )
+    _copy_fields(source, target, skip=("name", "path", "sensor_"))
+    _copy_fields(source.opt, target.opt)
+    _copy_fields(source.stat, target.stat)
+
+
+def _copy_fields(source: Any, target: Any, skip: tuple[str, ...] = ()) -> None:
     for field in dir(source):
-        if field.startswith(prefixes):
-            old, new = getattr(target, field), getattr(source, field)
-            if isinstance(old, type(new)) and hasattr(old, "shape") and old.shape == new.shape and old.size and old.dtype.kind == "f":
-                old[...] = new
-    for field in ("timestep", "gravity", "wind", "density", "viscosity", "integrator", "solver", "iterations", "tolerance", "cone", "impratio"):
-        value = getattr(source.opt, field)
-        if hasattr(value, "shape"):
-            getattr(target.opt, field)[:] = value
-        else:
-            setattr(target.opt, field, value)
+        value = getattr(source, field)
+        if field.startswith(("_", *skip)) or callable(value):
+            continue
+        if isinstance(value, np.ndarray):
+            old = getattr(target, field)
+            if old.shape == value.shape and value.size:
+                old[...] = value
+        elif isinstance(value, int | float) and not isinstance(source, mujoco.MjModel):
+            setattr(target, field, value)
 
 
 def _one_line(error: Exception) -> str:

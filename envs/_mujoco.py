@@ -1,7 +1,7 @@
 """MuJoCo's C engine as a world model: batched, threaded and differentiable."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,20 +18,23 @@ from ._engine import Engine
 from ._parameters import check
 from ._physics import INPUTS, PHYSICS, PhysicsState, difference, lift_physics, move_physics
 
+FIELDS = ("time", "qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qfrc_applied", "xfrc_applied", "eq_active", "userdata")
+
 
 class MujocoModel(ebm.AbstractWorldModel):
     """A MuJoCo model run by the C engine, under `jit`, `vmap`, `grad` and `jacfwd`.
 
-    `vmap` over candidates, goals and seeds folds into one threaded C call. Derivatives are central differences in tangent space, taken from one
-    batched rollout; they cover every integrator, frame skip and sensors. Second derivatives are not available.
+    `vmap` over candidates, goals and seeds folds into one threaded C call. Derivatives are central differences in tangent space, taken
+    from one batched rollout; they cover every integrator, frame skip and sensors. Second derivatives are not available.
 
     **Arguments:**
 
     - `model`: a compiled `mujoco.MjModel`, which offers the sensors that it declares; `envs.load` adds others by name.
     - `period`: control period in s, a multiple of the timestep; default about 0.02 s.
     - `action_space`: default the actuators' `ctrlrange`.
-    - `parameters`: dimensionless factors on physics parameters, such as `{"mass:cart": 1.3, "friction": 0.8}`; leaves, so they can change without
-      a retrace, be batched and be differentiated. See also `randomise`.
+    - `parameters`: dimensionless factors on physics parameters, such as `{"mass:cart": 1.3, "friction": 0.8}`; leaves, so they can
+      change without a retrace, be batched and be differentiated. `"mass"` scales all bodies with their inertia, `"mass:cart"` one;
+      likewise `friction[:geom]`, `gain[:actuator]` and `damping[:joint]`. See also `randomise`.
 
     **Raises:**
 
@@ -55,32 +58,31 @@ class MujocoModel(ebm.AbstractWorldModel):
         parameters: Mapping[str, ArrayLike] | None = None,
     ):
         parameters = dict(parameters or {})
-        if model.nhistory:
-            delayed = [model.actuator(i).name or str(i) for i in range(model.nu) if model.actuator_history[i].any()]
-            delayed += [model.sensor(i).name or str(i) for i in range(model.nsensor) if model.sensor_history[i].any()]
-            raise NotImplementedError(f"Delays are not supported in a plan model: {', '.join(delayed)} keep a history. Remove their `delay`/`nsample`.")
+        refuse_delays(model)
         check(model, tuple(parameters))
-        self.action_space = action_space if action_space is not None else _limits(model)
-        if self.action_space.low.shape != (model.nu,):
-            raise ValueError(f"`action_space` must have one entry for each of {model.nu} actuators, got shape {self.action_space.low.shape}.")
+        self.action_space = limits(model, action_space)
         self.engine = Engine(model, substeps(model.opt.timestep, period), tuple(parameters))
         self.dt = self.engine.dt
         self.parameters = jnp.stack([jnp.asarray(v, jnp.float32) for v in parameters.values()]) if parameters else jnp.zeros(0, jnp.float32)
         self.spread = jnp.ones((2, len(parameters)), jnp.float32)
-        self.start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.state(mujoco.MjData(self.engine.model)))
+        self.start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.state())
 
     @property
     def mj_model(self) -> mujoco.MjModel:
         """The compiled model; treat it as read-only."""
         return self.engine.model
 
-    def state(self, data: mujoco.MjData | None = None, **fields: ArrayLike) -> PhysicsState:
+    def state(self, data: mujoco.MjData | None = None, **fields: ArrayLike | Sequence) -> PhysicsState:
         """The state of a live simulation, or one put together by hand for a robot that has no `MjData`.
+
+        In a live simulation, acceleration-stage sensors (forces, accelerometers) are as they were measured; otherwise they follow
+        from `ctrl`.
 
         **Arguments:**
 
         - `data`: a `MjData` of this model, or of the model it was loaded from. It is not changed.
-        - `fields`: `qpos`, `qvel`, `act`, `ctrl`, `time`, `mocap_pos`, `mocap_quat` … to set, over `data` or over the model's initial state.
+        - `fields`: `qpos`, `qvel`, `act`, `ctrl`, `time`, `mocap_pos`, `mocap_quat` … to set, over `data` or over the model's initial
+          state.
 
         **Returns:**
 
@@ -90,34 +92,21 @@ class MujocoModel(ebm.AbstractWorldModel):
 
         `ValueError` for an unknown field, a wrong size, or data of another model.
         """
-        physics, inputs, sensors = self.engine.observe(mujoco.MjData(self.mj_model) if data is None else data)
-        if fields:
-            own = mujoco.MjData(self.mj_model)
-            mujoco.mj_setState(self.mj_model, own, physics, PHYSICS)
-            mujoco.mj_setState(self.mj_model, own, inputs, INPUTS)
-            known = ("time", "qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qfrc_applied", "xfrc_applied", "eq_active", "userdata")
-            for name, value in fields.items():
-                if name not in known:
-                    raise ValueError(f"A state has no field {name!r}. It has {', '.join(known)}.")
-                value, old = np.asarray(value, np.float64), np.asarray(getattr(own, name))
-                if value.size != old.size:
-                    raise ValueError(f"`{name}` must have {old.size} entries (shape {old.shape}), got {value.size}.")
-                setattr(own, name, float(value.item()) if name == "time" else value.reshape(old.shape))
-            physics, inputs, sensors = self.engine.observe(own)
-        return PhysicsState(physics, inputs, sensors, self.engine.layout)
+        return observed(self.engine, data, fields)
 
     def write(self, state: PhysicsState, data: mujoco.MjData) -> None:
         """Put `state` into a live simulation of this model, bit for bit if its leaves are float64; then call `mujoco.mj_forward`."""
-        source = data.model if hasattr(data, "model") else self.mj_model
-        mujoco.mj_setState(source, data, np.asarray(state.physics, np.float64), PHYSICS)
-        mujoco.mj_setState(source, data, np.asarray(state.inputs, np.float64), INPUTS)
+        mujoco.mj_setState(data.model, data, np.asarray(state.physics, np.float64), PHYSICS)
+        mujoco.mj_setState(data.model, data, np.asarray(state.inputs, np.float64), INPUTS)
 
     def with_parameters(self, factors: Mapping[str, ArrayLike]) -> "MujocoModel":
         """The same model with other factors on parameters that were named at construction; nothing retraces."""
         names = self.engine.parameters
         unknown = [name for name in factors if name not in names]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`.")
+            raise ValueError(
+                f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`."
+            )
         values = jnp.stack([jnp.asarray(factors.get(name, self.parameters[i]), jnp.float32) for i, name in enumerate(names)])
         return eqx.tree_at(lambda model: model.parameters, self, values)
 
@@ -127,7 +116,9 @@ class MujocoModel(ebm.AbstractWorldModel):
         names = self.engine.parameters
         unknown = [name for name in ranges if name not in names]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`.")
+            raise ValueError(
+                f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`."
+            )
         pairs = [ranges.get(name, tuple(np.asarray(self.spread)[:, i])) for i, name in enumerate(names)]
         return eqx.tree_at(lambda model: model.spread, self, jnp.asarray(pairs, jnp.float32).reshape(-1, 2).T)
 
@@ -151,7 +142,9 @@ class MujocoModel(ebm.AbstractWorldModel):
 
     def linearize(self, trajectory, latents=None):
         states, layout = trajectory.states, self.engine.layout
-        a, b, sensors = _linearize(self.engine, states.physics, states.inputs[0], trajectory.actions, self._parameters(latents), given=False)
+        a, b, sensors = _linearize(
+            self.engine, states.physics, states.inputs[0], trajectory.actions, self._parameters(latents), given=(False, False)
+        )
         physics = jax.vmap(functools.partial(lift_physics, layout))(states.physics)
         inputs = jnp.zeros((*states.inputs.shape, layout.tangent), jnp.float32)
         return ebm.Linearization(a, b, PhysicsState(physics, inputs, sensors, layout))
@@ -177,17 +170,63 @@ def substeps(timestep: float, period: float | None) -> int:
         return max(1, round(0.02 / timestep))
     count = round(period / timestep)
     if count < 1 or abs(count * timestep - period) > 1e-6 * period + 1e-9:
-        raise ValueError(f"`period` must be a positive multiple of the timestep {timestep:g} s, got {period:g} s. Try {max(count, 1) * timestep:g}.")
+        raise ValueError(
+            f"`period` must be a positive multiple of the timestep {timestep:g} s, got {period:g} s. Try {max(count, 1) * timestep:g}."
+        )
     return count
 
 
-def _limits(model: mujoco.MjModel) -> ebm.Box:
+def limits(model: mujoco.MjModel, action_space: ebm.Box | None) -> ebm.Box:
+    """The given action box, or the actuators' `ctrlrange`; a `ValueError` if it does not fit, or is not limited."""
+    if action_space is not None:
+        if action_space.low.shape != (model.nu,):
+            raise ValueError(f"`action_space` must have one entry for each of {model.nu} actuators, got shape {action_space.low.shape}.")
+        return action_space
     if not model.nu:
         return ebm.Box(np.zeros(0), np.zeros(0))
-    free = [model.actuator(i).name or f"number {i}" for i in range(model.nu) if not model.actuator_ctrllimited[i]]
+    owners = np.repeat(np.arange(model.nactuator), model.actuator_ctrlnum)
+    free = dict.fromkeys(
+        model.actuator(i).name or f"number {i}" for i, limited in zip(owners, model.actuator_ctrllimited, strict=True) if not limited
+    )
     if free:
-        raise ValueError(f"Actuator {', '.join(free)} has no `ctrlrange`, and planning needs limits. Give `action_space=ebm.Box(low, high)`.")
+        raise ValueError(
+            f"Actuator {', '.join(free)} has no `ctrlrange`, and planning needs limits. Give `action_space=ebm.Box(low, high)`."
+        )
     return ebm.Box(*model.actuator_ctrlrange.T)
+
+
+def refuse_delays(model: mujoco.MjModel) -> None:
+    """Raise a `NotImplementedError` naming what keeps a history: it is not part of the state."""
+    delayed = [model.actuator(i).name or f"actuator {i}" for i in range(model.nactuator) if model.actuator_history[i].any()]
+    delayed += [
+        model.sensor(i).name or f"sensor {i}"
+        for i in range(model.nsensor)
+        if model.sensor_history[i].any() or model.sensor_interval[i, 0] > 0
+    ]
+    if delayed:
+        raise NotImplementedError(
+            f"Delays are not supported in a plan model: {', '.join(delayed)} keep a history. Remove `delay`, `nsample` and `interval`."
+        )
+
+
+def observed(engine: Engine, data: mujoco.MjData | None, fields: Mapping[str, ArrayLike | Sequence]) -> PhysicsState:
+    """What `MujocoModel.state` returns."""
+    unknown = [name for name in fields if name not in FIELDS]
+    if unknown:
+        raise ValueError(f"A state has no field {unknown[0]!r}. It has {', '.join(FIELDS)}.")
+    if data is not None and not fields:
+        return PhysicsState(*engine.observe(data), engine.layout)
+    own = mujoco.MjData(engine.model)
+    if data is not None:
+        physics, inputs, _ = engine.observe(data)
+        mujoco.mj_setState(engine.model, own, physics, PHYSICS)
+        mujoco.mj_setState(engine.model, own, inputs, INPUTS)
+    for name, value in fields.items():
+        value, old = np.asarray(value, np.float64), np.asarray(getattr(own, name))
+        if value.size != old.size:
+            raise ValueError(f"`{name}` must have {old.size} entries (shape {old.shape}), got {value.size}.")
+        setattr(own, name, float(value.item()) if name == "time" else value.reshape(old.shape))
+    return PhysicsState(*engine.observe(own, measured=False), engine.layout)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -203,11 +242,11 @@ def _rollout(engine: Engine, physics: Array, sensors: Array, inputs: Array, acti
 
 @functools.partial(_rollout.defjvp, symbolic_zeros=True)
 def _rollout_jvp(engine: Engine, primals: tuple[Array, ...], tangents: tuple[Any, ...]):
-    physics, sensors, inputs, actions, parameters = primals
+    _, _, inputs, actions, parameters = primals
     layout = engine.layout
     states, sensed = _rollout(engine, *primals)
     d_physics, d_sensors, d_inputs, d_actions, d_parameters = tangents
-    given = not (isinstance(d_inputs, SymbolicZero) and isinstance(d_parameters, SymbolicZero))
+    given = not isinstance(d_inputs, SymbolicZero), not isinstance(d_parameters, SymbolicZero)
     d_physics, d_sensors, d_inputs, d_actions, d_parameters = (
         jnp.zeros(d.shape, d.dtype) if isinstance(d, SymbolicZero) else d for d in tangents
     )
@@ -217,30 +256,30 @@ def _rollout_jvp(engine: Engine, primals: tuple[Array, ...], tangents: tuple[Any
     lift = jax.vmap(functools.partial(lift_physics, layout))(states)
     columns = lift[0] / jnp.maximum(jnp.sum(lift[0] ** 2, axis=0), 1e-12)
     tangent = (d_physics @ columns).at[layout.tangent - layout.late_sensors.size :].set(d_sensors[layout.late_sensors])
-    moved = jnp.concatenate([d_inputs[engine.differentiable], d_parameters])
+    moved = jnp.concatenate([d_inputs[engine.differentiable][: None if given[0] else 0], d_parameters[: None if given[1] else 0]])
 
     def advance(tangent, t):
         after = a[t] @ tangent + b[t] @ d_actions[t]
-        if given:
+        if any(given):
             after = after + results[3][t] @ moved
         return after, after
 
     _, tangents_after = jax.lax.scan(advance, tangent, jnp.arange(actions.shape[0]))
     out_physics = jnp.einsum("tpx,tx->tp", lift[1:], tangents_after).at[:, 0].add(d_physics[0])
     out_sensors = jnp.einsum("tsx,tx->ts", lift_sensors[1:], tangents_after)
-    if given:
+    if any(given):
         out_sensors = out_sensors + results[4][1:] @ moved
     return (states, sensed), (jnp.concatenate([d_physics[None], out_physics]), jnp.concatenate([d_sensors[None], out_sensors]))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 5))
 def _linearize(
-    engine: Engine, physics: Array, inputs: Array, actions: Array, parameters: Array, given: bool
+    engine: Engine, physics: Array, inputs: Array, actions: Array, parameters: Array, given: tuple[bool, bool]
 ) -> tuple[Array, ...]:
     layout, (horizon, nu) = engine.layout, actions.shape
-    size, num_given = layout.tangent, engine.differentiable.size + parameters.shape[0]
+    size, num_given = layout.tangent, given[0] * engine.differentiable.size + given[1] * parameters.shape[0]
     shapes = [(horizon, size, size), (horizon, size, nu), (horizon + 1, layout.num_sensors, size)]
-    if given:
+    if any(given):
         shapes += [(horizon, size, num_given), (horizon + 1, layout.num_sensors, num_given)]
     return jax.pure_callback(
         functools.partial(engine.linearize, given=given),
@@ -254,5 +293,7 @@ def _linearize(
 
 
 @_linearize.defjvp
-def _linearize_jvp(engine: Engine, given: bool, primals: tuple, tangents: tuple):
-    raise NotImplementedError("Second derivatives through MuJoCo's C engine are not available. Use Gauss-Newton, or a model written in JAX.")
+def _linearize_jvp(engine: Engine, given: tuple[bool, bool], primals: tuple, tangents: tuple):
+    raise NotImplementedError(
+        "Second derivatives through MuJoCo's C engine are not available. Use Gauss-Newton, or a model written in JAX."
+    )

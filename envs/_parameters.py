@@ -7,12 +7,16 @@ import mujoco
 import numpy as np
 
 KINDS = ("mass", "friction", "gain", "damping")
+GAINS = (mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtGain.mjGAIN_AFFINE, mujoco.mjtGain.mjGAIN_MUSCLE)
+MUSCLE_FORCE = slice(2, 4)  # peak force, and the scale it follows from when it is not given
 
 
 def check(model: mujoco.MjModel, names: tuple[str, ...]) -> None:
-    """Raise a `ValueError` that lists what exists if a name is unknown."""
+    """Raise a `ValueError` that lists what exists if a name is unknown, or if it cannot be scaled."""
     for name in names:
-        _rows(model, name)
+        kind, rows = _rows(model, name)
+        if kind == "gain" and not np.isin(model.actuator_gaintype[rows], GAINS).all():
+            raise ValueError(f"{name!r} cannot be scaled: only actuators with fixed, affine or muscle gain can. Name those one by one.")
 
 
 def apply(model: mujoco.MjModel, names: tuple[str, ...], factors: np.ndarray) -> None:
@@ -20,8 +24,9 @@ def apply(model: mujoco.MjModel, names: tuple[str, ...], factors: np.ndarray) ->
 
     **Arguments:**
 
-    - `names`: `"mass"` scales all bodies, `"mass:cart"` one; likewise `friction[:geom]` (all coefficients), `gain[:actuator]` and `damping[:joint]`.
-      A mass takes its inertia along; a gain takes the bias of position and velocity servos along.
+    - `names`: `"mass"` scales all bodies, `"mass:cart"` one; likewise `friction[:geom]` (all coefficients), `gain[:actuator]` and
+      `damping[:joint]`. A mass takes its inertia along; a gain takes the bias of position and velocity servos along. MuJoCo takes the
+      larger friction of two geoms that touch, so `"friction:box"` alone may change nothing.
     - `factors`: one per name; 1 is the model as it is.
     """
     for name, factor in zip(names, factors, strict=True):
@@ -31,16 +36,20 @@ def apply(model: mujoco.MjModel, names: tuple[str, ...], factors: np.ndarray) ->
             model.body_inertia[rows] *= factor
         elif kind == "friction":
             model.geom_friction[rows] *= factor
-            for pair in range(model.npair):
-                if {int(model.pair_geom1[pair]), int(model.pair_geom2[pair])} & set(rows.tolist()):
-                    model.pair_friction[pair] *= factor
+            touched = np.isin(model.pair_geom1, rows) | np.isin(model.pair_geom2, rows)
+            model.pair_friction[touched] *= factor
         elif kind == "gain":
-            model.actuator_gainprm[rows] *= factor
-            model.actuator_biasprm[rows] *= factor
+            muscle = model.actuator_gaintype[rows] == mujoco.mjtGain.mjGAIN_MUSCLE
+            for parameters in (model.actuator_gainprm, model.actuator_biasprm):
+                parameters[rows[~muscle]] *= factor
+                parameters[rows[muscle], MUSCLE_FORCE] *= factor
         else:
             model.dof_damping[rows] *= factor
+            model.dof_dampingpoly[rows] *= factor
     if any(name.split(":")[0] == "mass" for name in names):
+        strength = model.actuator_acc0.copy()  # muscles are as strong as before, whatever they carry
         mujoco.mj_setConst(model, mujoco.MjData(model))
+        model.actuator_acc0[:] = strength
 
 
 def _rows(model: mujoco.MjModel, name: str) -> tuple[str, np.ndarray]:
@@ -48,7 +57,7 @@ def _rows(model: mujoco.MjModel, name: str) -> tuple[str, np.ndarray]:
     counts: dict[str, tuple[int, Callable]] = {
         "mass": (model.nbody, model.body),
         "friction": (model.ngeom, model.geom),
-        "gain": (model.nu, model.actuator),
+        "gain": (model.nactuator, model.actuator),
         "damping": (model.njnt, model.joint),
     }
     if kind not in counts:

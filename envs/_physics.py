@@ -14,6 +14,7 @@ import ebm
 
 PHYSICS = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)  # what a step changes: time, qpos, qvel, act, plugin state
 INPUTS = int(mujoco.mjtState.mjSTATE_INTEGRATION) & ~PHYSICS  # what it is given: warm start, ctrl, applied forces, mocap, userdata
+CLOCK = mujoco.mjtSensor.mjSENS_CLOCK
 NEAR_ZERO = 1e-12
 
 
@@ -33,7 +34,9 @@ class Layout:
         self.nq, self.nv, self.na = model.nq, model.nv, model.na
         self.num_physics, self.num_inputs = mujoco.mj_stateSize(model, PHYSICS), mujoco.mj_stateSize(model, INPUTS)
         self.num_sensors = model.nsensordata
-        self.qpos, self.qvel, self.act = slice(1, 1 + self.nq), slice(1 + self.nq, 1 + self.nq + self.nv), _after(self.nq + self.nv, self.na)
+        self.qpos = slice(1, 1 + self.nq)
+        self.qvel = slice(self.qpos.stop, self.qpos.stop + self.nv)
+        self.act = slice(self.qvel.stop, self.qvel.stop + self.na)
         self.components = _components(model)
         self.quaternions = [
             (int(model.jnt_qposadr[j]) + offset, int(model.jnt_dofadr[j]) + offset)
@@ -50,7 +53,9 @@ class Layout:
         self.late_sensors = np.concatenate(
             [np.arange(a, a + d) for a, d in zip(model.sensor_adr[late], model.sensor_dim[late], strict=True)] or [np.zeros(0)]
         ).astype(int)
-        self.tangent = 2 * self.nv + self.na + self.late_sensors.size
+        self.clocks = np.array([a for a, kind in zip(model.sensor_adr, model.sensor_type, strict=True) if kind == CLOCK], int)
+        self.internal = slice(self.qvel.stop, self.num_physics)  # activations, then plugin state
+        self.tangent = 2 * self.nv + self.num_physics - self.qvel.stop + self.late_sensors.size
         self.spans = _spans(model, self)
 
     def __eq__(self, other):
@@ -68,7 +73,10 @@ class Layout:
             return self.spans[name]
         near = difflib.get_close_matches(name, self.spans, 3)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-        raise KeyError(f"{name!r} cannot be read from this model.{hint} It offers {', '.join(self.spans)}. More with `envs.load(..., read=({name!r},))`.")
+        raise KeyError(
+            f"{name!r} cannot be read from this model.{hint} It offers {', '.join(self.spans)}. "
+            f"More with `envs.load(..., read=({name!r},))`."
+        )
 
 
 class PhysicsState(ebm.AbstractState):
@@ -112,33 +120,29 @@ class PhysicsState(ebm.AbstractState):
 
 
 def difference(layout: Layout, a: PhysicsState, b: PhysicsState) -> Float[Array, " tangent"]:
-    """`b - a` in the tangent space at `a`: joint positions (rotations in the frame of `a`), velocities, activations, late sensors."""
+    """`b - a` in the tangent space at `a`: joint positions (rotations in the frame of `a`), velocities, internal state, late sensors."""
     positions = jnp.zeros(layout.nv).at[layout.linear_dofs].set((b.qpos - a.qpos)[layout.linear_qpos])
     for q, v in layout.quaternions:
         positions = positions.at[v : v + 3].set(_log(_multiply(_conjugate(a.qpos[q : q + 4]), b.qpos[q : q + 4])))
-    rest = [b.qvel - a.qvel, b.act - a.act, (b.sensors - a.sensors)[layout.late_sensors]]
+    rest = [b.qvel - a.qvel, (b.physics - a.physics)[layout.internal], (b.sensors - a.sensors)[layout.late_sensors]]
     return jnp.concatenate([positions, *rest])
 
 
 def move_physics(layout: Layout, physics: Float[Array, " physics"], tangent: Float[Array, " tangent"]) -> Float[Array, " physics"]:
     """`physics` moved along `tangent`, quaternions along the sphere."""
-    nv, na = layout.nv, layout.na
+    nv = layout.nv
     qpos = physics[layout.qpos]
     moved = qpos.at[layout.linear_qpos].add(tangent[layout.linear_dofs])
     for q, v in layout.quaternions:
         moved = moved.at[q : q + 4].set(_multiply(qpos[q : q + 4], _exp(tangent[v : v + 3])))
     physics = physics.at[layout.qpos].set(moved)
-    physics = physics.at[layout.qvel].add(tangent[nv : 2 * nv])
-    return physics.at[layout.act].add(tangent[2 * nv : 2 * nv + na])
+    rest = layout.num_physics - layout.qvel.start
+    return physics.at[layout.qvel.start :].add(tangent[nv : nv + rest])
 
 
 def lift_physics(layout: Layout, physics: Float[Array, " physics"]) -> Float[Array, "physics tangent"]:
     """The derivative of `move_physics` at no motion."""
     return jax.jacfwd(lambda tangent: move_physics(layout, physics, tangent))(jnp.zeros(layout.tangent))
-
-
-def _after(start: int, size: int) -> slice:
-    return slice(1 + start, 1 + start + size)
 
 
 def _components(model: mujoco.MjModel) -> dict[int, slice]:
