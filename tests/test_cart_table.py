@@ -1,5 +1,6 @@
 import warnings
 
+import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -165,11 +166,16 @@ def test_the_plan_model_foresees_the_plant():
         assert np.allclose(env.data.qpos, imagined.qpos[t], atol=1e-4)
 
 
+@eqx.filter_jit
+def judged(problem, state, actions, key):
+    return problem.evaluate(state, actions, ebm.Now(0, [0.0]), key=key)
+
+
 def evaluation(problem, position, speed, force=0.0, horizon=30, seed=0):
     data = mujoco.MjData(problem.model.mj_model)
     data.qpos[0], data.qvel[0] = position, speed
     state = problem.model.state(data)
-    return problem.evaluate(state, jnp.full((horizon, 1), force), ebm.Now(0, [0.0]), key=jax.random.key(seed))
+    return judged(problem, state, jnp.full((horizon, 1), force), jax.random.key(seed))
 
 
 def test_the_guardrail_is_violated_when_a_wheel_leaves_the_table():
