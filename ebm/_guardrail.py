@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._reading import Reading
-from ._terms import Source, fitting, safe_norm
+from ._terms import Source, fitting, matching, safe_norm
 from ._types import AbstractState, Numbers, to_float, to_positive
 
 
@@ -107,12 +107,12 @@ class KeepApart(AbstractGuardrail):
         fixed = not (isinstance(other, str | Reading) or callable(other))
         self.other = jnp.atleast_1d(to_float(other)) if fixed else Reading(other)
         self.distance, self.scale = to_float(distance), to_positive(scale, "scale")
-        self.name = name or f"{self.reading.label} apart"
+        self.name = name or (f"{self.reading.label} apart" if fixed else f"{self.reading.label} apart from {self.other.label}")
 
     def stage(self, state, action, previous_action, time):
         point = self.reading(state)
-        other = self.other(state) if isinstance(self.other, Reading) else fitting(self.other, point, self.reading.label)
-        return self.distance - safe_norm(point - other)
+        other = self.other(state) if isinstance(self.other, Reading) else self.other
+        return self.distance - safe_norm(point - matching(other, point, self.reading.label))
 
 
 def _label(reading: Reading) -> str:

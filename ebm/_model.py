@@ -89,14 +89,14 @@ class AbstractWorldModel(eqx.Module):
 
     def difference(self, a: State, b: State) -> Float[Array, " tangent"]:
         """`b - a` in the tangent space at `a`; by default over the inexact leaves."""
-        inexact = eqx.filter(b, eqx.is_inexact_array_like), eqx.filter(a, eqx.is_inexact_array_like)
-        return ravel_pytree(jax.tree.map(lambda y, x: jnp.asarray(y) - jnp.asarray(x), *inexact))[0]
+        a, b = _inexact(a)[0], _inexact(b)[0]
+        return ravel_pytree(jax.tree.map(jnp.subtract, b, a))[0]
 
     def linearize(self, trajectory: Trajectory, latents: Latents | None = None) -> Linearization:
         """The derivative of every step, and of every state leaf, along `trajectory`; by default with forward mode through `step`."""
 
         def of_state(state):
-            inexact, other = eqx.partition(state, eqx.is_inexact_array)
+            inexact, other = _inexact(state)
             flat, unravel = ravel_pytree(inexact)
             return flat, lambda vector: eqx.combine(unravel(vector), other), unravel
 
@@ -105,7 +105,7 @@ class AbstractWorldModel(eqx.Module):
 
             def advance(flat, action):
                 after = self.step(restore(flat), action, None if latents is None else latents.at(t))
-                return of_state(after)[0]
+                return of_state(jax.tree.map(_as_before, state, after))[0]
 
             return jax.jacfwd(advance, argnums=(0, 1))(flat, action)
 
@@ -118,8 +118,13 @@ class AbstractWorldModel(eqx.Module):
 
     def move(self, state: State, lift_t: PyTree, tangent: Float[Array, " tangent"]) -> State:
         """`state` moved along `tangent`: every leaf, sensors included. `lift_t` is the lift of this state."""
-        inexact, other = eqx.partition(state, eqx.is_inexact_array_like)
+        inexact, other = _inexact(state)
         return eqx.combine(jax.tree.map(lambda leaf, rate: leaf + rate @ tangent, inexact, lift_t), other)
+
+
+def _inexact(state: State) -> tuple[PyTree, PyTree]:
+    """The leaves that have a derivative, and the rest."""
+    return eqx.partition(jax.tree.map(jnp.asarray, state), eqx.is_inexact_array)
 
 
 def _as_before(before: Array, after: Array) -> Array:

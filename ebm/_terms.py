@@ -105,7 +105,9 @@ class Reach(_QuadraticGoal):
 
     def error(self, state):
         position = self.reading(state)
-        return position - (self.target(state) if self.target is not None else fitting(self.goal, position, self.reading.label))
+        if self.target is not None:
+            return position - matching(self.target(state), position, self.reading.label)
+        return position - fitting(self.goal, position, self.reading.label)
 
 
 class Posture(_QuadraticGoal):
@@ -257,12 +259,7 @@ class Track(_Quadratic):
             below = jnp.minimum(place.astype(jnp.int32), max(self.reference.shape[0] - 2, 0))
             above = jnp.minimum(below + 1, self.reference.shape[0] - 1)
             goal = self.reference[below] + (place - below) * (self.reference[above] - self.reference[below])
-        if goal.shape != position.shape:
-            raise ValueError(
-                f"`reference` has {goal.shape[-1]} component(s) at each time, but {self.reading.label!r} has {position.shape[-1]}. "
-                "Its shape is (steps, component)."
-            )
-        return (position - goal) / self.tolerance
+        return (position - matching(goal, position, self.reading.label)) / self.tolerance
 
     def terms(self, x):
         return {self.name: self(x)}
@@ -361,10 +358,15 @@ def tolerance(
 
 
 def fitting(goal: Float[Array, " goal"], position: Float[Array, " component"], label: str) -> Float[Array, " component"]:
-    """`goal`, checked against what it is the goal of."""
-    if goal.shape not in (position.shape, (1,)):
+    """`goal`, one number for all components or one for each, checked against what it is the goal of."""
+    return jnp.broadcast_to(goal if goal.shape == (1,) else matching(goal, position, label), position.shape)
+
+
+def matching(goal: Float[Array, "..."], position: Float[Array, " component"], label: str) -> Float[Array, " component"]:
+    """`goal`, one number for each component, checked against what it is the goal of."""
+    if goal.shape != position.shape:
         raise ValueError(f"{label!r} has shape {position.shape}, what it is compared with has shape {goal.shape}. Give one number each.")
-    return jnp.broadcast_to(goal, position.shape)
+    return goal
 
 
 def safe_norm(x: Float[Array, " component"]) -> Float[Array, ""]:
