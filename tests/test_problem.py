@@ -1,0 +1,525 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Drift, PointMass, actions, assert_close, counted, now, point, slope, trajectory, weak
+
+import ebm
+
+KEY = jax.random.key(3)
+GOAL = [0.6, 0.1]
+# An energy of a few units, so that differences of it are good to float32.
+ENERGY = (
+    ebm.Reach("site:tip", GOAL, tolerance=0.3)
+    + 0.2 * ebm.Effort()
+    + 0.1 * ebm.Smoothness()
+    + ebm.Terminal(ebm.Velocity("site:tip", tolerance=1.0))
+)
+RAILS = (ebm.KeepBelow("site:tip", 0.35, axis="x", scale=0.1), ebm.KeepApart("site:tip", GOAL, 0.2, name="apart"))
+UNSURE = PointMass(uncertain=True)
+MODELS = {"certain": PointMass(), "unsure": UNSURE, "drift": Drift()}
+
+
+class LargestAction(ebm.AbstractEnergy[ebm.Trajectory]):
+    def __call__(self, x):
+        return jnp.max(jnp.abs(x.actions))
+
+
+class Everywhere(ebm.AbstractStageEnergy):
+    """The same value at every stage: for energies that are no numbers."""
+
+    value: jax.Array = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32))
+
+    def stage(self, state, action, previous_action, time):
+        return self.value
+
+    def final(self, state, time):
+        return jnp.float32(0.0)
+
+
+class Command(ebm.AbstractGuardrail):
+    """Which action, from which one, at which time: to see what a guardrail is given."""
+
+    name: str = eqx.field(static=True)
+    index: int = eqx.field(static=True)
+    scale: jax.Array = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=1.0)
+
+    def stage(self, state, action, previous_action, time):
+        return (state.position[0], action[0], previous_action[0], time)[self.index]
+
+
+def problem(model=UNSURE, energy=ENERGY, guardrails=RAILS, **options):
+    return ebm.Problem(model, energy, guardrails, **options)
+
+
+PROBLEMS = {
+    "certain": problem(MODELS["certain"]),
+    "drift": problem(MODELS["drift"]),
+    "one draw": problem(),
+    "mean": problem(num_latents=3, guardrails=()),
+    "worst": problem(num_latents=3, risk=ebm.WorstCase(), energy=ENERGY + LargestAction()),
+    "cvar": problem(num_latents=4, risk=ebm.CVaR(0.6)),
+    "entropic": problem(num_latents=3, risk=ebm.Entropic(0.5)),
+}
+every = pytest.mark.parametrize("case", PROBLEMS.values(), ids=PROBLEMS.keys())
+
+
+def plainly(case, planned=None, moment=None, key=KEY):
+    return case.evaluate(point(), actions() if planned is None else planned, now(2, (0.1, 0.1)) if moment is None else moment, key=key)
+
+
+evaluate = eqx.filter_jit(plainly)
+
+
+@eqx.filter_jit
+def evaluate_batch(case, batch):
+    return jax.vmap(lambda planned: plainly(case, planned))(batch)
+
+
+@eqx.filter_jit
+def gradients(case):
+    def outcome(planned):
+        judged = plainly(case, planned)
+        return judged.energy, judged.mean_violation
+
+    return jax.jacrev(outcome)(actions())
+
+
+@every
+def test_terms_sum_to_the_energy(case):
+    judged = evaluate(case)
+    assert jnp.allclose(sum(judged.terms.values()), judged.energy, rtol=1e-5)
+    assert {"reach", "effort", "smoothness", "terminal_velocity"} <= judged.terms.keys()
+    assert ("risk" in judged.terms) == (case.num_latents > 1)
+
+
+@every
+def test_a_summary_of_several_worlds_is_the_risk_of_each(case):
+    if case.num_latents == 1:
+        latents = [case.model.sample_latents(5, key=KEY)]
+    else:
+        latents = [case.model.sample_latents(5, key=key) for key in jax.random.split(KEY, case.num_latents)]
+    xs = [ebm.Trajectory(case.model.rollout(point(), actions(), z), actions(), now(2, (0.1, 0.1)), case.dt) for z in latents]
+    judged = evaluate(case)
+    assert jnp.allclose(judged.energy, case.risk(jnp.stack([eqx.filter_jit(case.energy)(x) for x in xs])), rtol=1e-4)
+    assert_close(judged.trajectory, xs[0])
+    assert_close(judged.latents, latents[0])
+    for rail in case.guardrails:
+        worst = jnp.full(5, -jnp.inf)
+        for x in xs:
+            after = jax.tree.map(lambda leaf: leaf[1:], x.states)
+            worst = jnp.maximum(worst, jax.vmap(rail.stage)(after, x.actions, x.previous_actions, x.times[1:]) / rail.scale)
+        assert jnp.allclose(judged.violations[rail.name], worst, rtol=1e-4, atol=1e-5)
+
+
+@every
+def test_violations_have_a_name_and_a_step(case):
+    judged = evaluate(case)
+    assert judged.violations.keys() == {rail.name for rail in case.guardrails}
+    assert all(value.shape == (5,) for value in judged.violations.values())
+    if case.guardrails:
+        assert judged.violation == max(value.max() for value in judged.violations.values())
+        assert jnp.allclose(judged.mean_violation, sum(jnp.maximum(value, 0.0).mean() for value in judged.violations.values()))
+    else:
+        assert judged.violation == -jnp.inf
+        assert judged.mean_violation == 0
+
+
+def test_guardrails_see_the_state_an_action_leads_to():
+    rails = [Command(name, i, scale=0.5) for i, name in enumerate(("x", "action", "previous", "time"))]
+    judged = evaluate(problem(MODELS["certain"], guardrails=rails))
+    states, x = judged.trajectory.states, judged.trajectory
+    assert_close(judged.violations["x"], states.position[1:, 0] / 0.5)
+    assert_close(judged.violations["action"], actions()[:, 0] / 0.5)
+    assert_close(judged.violations["previous"], x.previous_actions[:, 0] / 0.5)
+    assert_close(judged.violations["time"], x.times[1:] / 0.5)
+
+
+@every
+def test_all_types_are_float32_and_strong(case):
+    judged = evaluate(case)
+    outcome = judged, judged.violation, judged.mean_violation
+    assert not weak(outcome)
+    assert {leaf.dtype for leaf in jax.tree.leaves(outcome) if jnp.issubdtype(leaf.dtype, jnp.inexact)} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("name", ["certain", "worst"])
+def test_compiled_is_the_same(name):
+    assert_close(evaluate(PROBLEMS[name]), plainly(PROBLEMS[name]), rtol=1e-4, atol=1e-5)
+
+
+CHANGES = 1e-2 * jnp.eye(10).reshape(10, 5, 2)
+BATCH = jnp.concatenate([actions() + CHANGES, actions() - CHANGES, jnp.stack([actions(seed=seed) for seed in range(1, 4)])])
+
+
+@every
+def test_a_batch_is_a_loop(case):
+    judged = evaluate_batch(case, BATCH)
+    loop = [evaluate(case, planned) for planned in BATCH[-3:]]
+    assert_close(jax.tree.map(lambda leaf: leaf[-3:], judged), jax.tree.map(lambda *leaves: jnp.stack(leaves), *loop), rtol=1e-4, atol=1e-5)
+    assert judged.violation.shape == judged.mean_violation.shape == judged.energy.shape == (23,)
+    assert_close(judged.violation[-3:], jnp.stack([one.violation for one in loop]), rtol=1e-4, atol=1e-5)
+    assert_close(judged.mean_violation[-3:], jnp.stack([one.mean_violation for one in loop]), rtol=1e-4, atol=1e-5)
+
+
+@every
+def test_gradients_are_those_of_finite_differences(case):
+    judged = evaluate_batch(case, BATCH)
+    for analytic, values, tolerance in zip(gradients(case), (judged.energy, judged.mean_violation), (2e-3, 1e-2), strict=True):
+        numeric = ((values[:10] - values[10:20]) / 2e-2).reshape(5, 2)
+        assert jnp.allclose(analytic, numeric, rtol=2e-2, atol=tolerance)
+
+
+def test_gradients_reach_goals_weights_limits_risk_and_physics():
+    case = problem(num_latents=3, risk=ebm.CVaR(0.5))
+    arrays, rest = eqx.partition(case, eqx.is_inexact_array)
+    slopes = jax.jit(jax.grad(lambda arrays: evaluate(eqx.combine(arrays, rest)).energy))(arrays)
+    reach = slopes.energy.parts[0]
+    for leaf in (reach.goal, reach.tolerance, *slopes.energy.weights, slopes.model.mass, slopes.risk.alpha):
+        assert jnp.isfinite(leaf).all()
+        assert (leaf != 0).all()
+
+    def of_goal(goal):
+        return evaluate(case.with_goal(goal, "reach")).energy
+
+    assert jnp.allclose(reach.goal, slope(of_goal, jnp.array(GOAL)), rtol=1e-2)
+
+
+def test_all_candidates_meet_the_same_worlds():
+    case = PROBLEMS["cvar"]
+    judged = evaluate_batch(case, jnp.stack([actions(), actions(), actions(seed=1)]))
+    assert judged.energy[0] == judged.energy[1]
+    for leaf in jax.tree.leaves(judged.latents):
+        assert (leaf == leaf[0]).all()
+    assert evaluate(case, key=jax.random.key(9)).energy != evaluate(case).energy
+
+
+def test_many_draws_of_a_certain_world_are_one():
+    one, many = evaluate(problem(PointMass())), evaluate(problem(PointMass(), num_latents=4, risk=ebm.Entropic(0.1)))
+    assert many.latents is None
+    assert jnp.allclose(many.terms.pop("risk"), 0.0, atol=1e-4)
+    assert_close(many.terms, one.terms, rtol=1e-4)
+    assert_close(many.violations, one.violations)
+    assert jnp.allclose(many.energy, one.energy, rtol=1e-4)
+    assert_close(many.trajectory, one.trajectory)
+
+
+BROKEN = PointMass(limit=0.7, uncertain=True)
+CALM, WILD = jnp.full((4, 2), 0.5), jnp.full((4, 2), 0.5).at[2, 1].set(0.9)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_latents": 3, "risk": ebm.BestCase()}, {"num_latents": 3, "risk": ebm.Entropic()}])
+def test_a_world_that_breaks_is_infinitely_bad(options):
+    case = problem(BROKEN, **options)
+    judged = evaluate(case, WILD)
+    assert not judged.finite
+    assert judged.energy == jnp.inf
+    assert judged.violation == judged.mean_violation == jnp.inf
+    assert all((value == jnp.inf).all() for value in judged.violations.values())
+    calm = evaluate(case, CALM)
+    assert calm.finite
+    assert jnp.isfinite(calm.energy)
+    batch = evaluate_batch(case, jnp.stack([CALM, WILD]))
+    assert (batch.finite == jnp.array([True, False])).all()
+    assert_close(jax.tree.map(lambda leaf: leaf[0], batch), calm, rtol=1e-4, atol=1e-5)
+
+
+def test_a_broken_candidate_does_not_spoil_the_gradients_of_others():
+    case = problem(BROKEN, num_latents=2)
+    slopes = jax.jit(jax.vmap(jax.grad(lambda planned: evaluate(case, planned).energy)))(jnp.stack([CALM, WILD]))
+    assert jnp.isfinite(slopes[0]).all()
+
+
+def test_one_broken_draw_of_several_is_enough():
+    class Fragile(ebm.AbstractWorldModel):
+        """Breaks for heavy bodies only."""
+
+        inner: PointMass
+        action_space: ebm.Box = ebm.Box([-1.0, -1.0], [1.0, 1.0])
+        dt: float = eqx.field(static=True, default=0.1)
+
+        def example_state(self):
+            return point()
+
+        def step(self, state, action, latents=None):
+            after = self.inner.step(state, action, latents)
+            return eqx.tree_at(lambda s: s.velocity, after, jnp.where(latents.episode > 0.5, jnp.nan, after.velocity))
+
+        def sample_latents(self, horizon, *, key):
+            return self.inner.sample_latents(horizon, key=key)
+
+    for risk in (ebm.BestCase(), ebm.CVaR(0.5)):
+        judged = evaluate(problem(Fragile(UNSURE), num_latents=8, risk=risk), CALM)
+        assert not judged.finite
+        assert judged.energy == judged.violation == jnp.inf
+
+
+@pytest.mark.parametrize("value", [jnp.nan, jnp.inf, -jnp.inf])
+def test_an_energy_that_is_no_number_is_not_finite(value):
+    judged = evaluate(problem(energy=Everywhere(value)))
+    assert not judged.finite
+    assert judged.energy == jnp.inf
+
+
+def test_a_guardrail_that_is_no_number_is_not_finite():
+    nowhere = ebm.KeepBelow(lambda state: state.position * jnp.nan, 0.0, name="nowhere")
+    for options in ({}, {"num_latents": 2}):
+        judged = evaluate(problem(guardrails=(*RAILS, nowhere), **options))
+        assert not judged.finite
+        assert judged.energy == judged.violation == jnp.inf
+
+
+def test_terms_and_violations_must_be_scalars():
+    class Vector(ebm.AbstractEnergy[ebm.Trajectory]):
+        def __call__(self, x):
+            return x.actions[0]
+
+        def terms(self, x):
+            return {"vector": self(x)}
+
+    with pytest.raises(ValueError, match="'vector' has shape"):
+        evaluate(problem(energy=Vector()))
+
+    class Both(ebm.AbstractGuardrail):
+        name: str = eqx.field(static=True)
+        scale: jax.Array
+
+        def stage(self, state, action, previous_action, time):
+            return state.position
+
+    with pytest.raises(ValueError, match="'both' has shape"):
+        evaluate(problem(guardrails=Both("both", jnp.float32(1.0))))
+
+
+def test_new_values_do_not_retrace():
+    compiled, traces = counted(lambda case, planned, moment, key: case.evaluate(point(), planned, moment, key=key))
+
+    def make(weight, goal, limit, tolerance, rate):
+        energy = weight * ebm.Reach("site:tip", goal, tolerance=tolerance) + ebm.Effort()
+        return ebm.Problem(PointMass(weight), energy, ebm.KeepBelow("site:tip", limit), rate_limit=rate, num_latents=2, risk=ebm.CVaR(0.5))
+
+    for i, case in enumerate(
+        (make(1, [0, 0], 1, 1, 1), make(2.5, jnp.ones(2), 0.5, np.float64(0.1), [1.0, 2.0]), make(3, 1.0 * np.ones(2), 1, 1, 2))
+    ):
+        compiled(case, actions(), ebm.Now(i, np.zeros(2)), jax.random.key(i))
+        compiled(case.with_goal([float(i), 2]), actions(), now(i), KEY)
+    assert len(traces) == 1
+
+
+def test_evaluations_can_be_carried_through_a_scan():
+    case = problem(num_latents=2)
+
+    def better(best, planned):
+        judged = evaluate(case, planned)
+        keep = best.energy < judged.energy
+        return jax.tree.map(lambda a, b: jnp.where(keep, a, b), best, judged), judged.energy
+
+    batch = jnp.stack([actions(seed=seed) for seed in range(4)])
+    weakly = jnp.full((5, 2), 0.5)
+    assert weakly.weak_type
+    best, energies = jax.lax.scan(better, evaluate(case, weakly), batch)
+    assert jnp.allclose(best.energy, jnp.minimum(energies.min(), evaluate(case, weakly).energy), rtol=1e-5)
+    assert not weak(evaluate(case, weakly))
+
+
+LIMITED = problem(rate_limit=[1.0, 4.0])  # 0.1 and 0.4 for each step of 0.1 s
+
+
+project = eqx.filter_jit(lambda case, planned, moment: case.project(planned, moment))
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("previous", [(0.0, 0.0), (3.0, -9.0), (jnp.nan, jnp.inf)])
+@pytest.mark.parametrize("case", [LIMITED, problem()], ids=["limited", "free"])
+def test_a_projection_is_executable_and_changes_nothing_twice(case, previous, seed):
+    moment = now(0, previous)
+    wild = 3.0 * jax.random.normal(jax.random.key(seed), (12, 2))
+    wild = wild.at[3].set(jnp.nan).at[5, 0].set(jnp.inf).at[7, 1].set(-jnp.inf)
+    done = project(case, wild, moment)
+    assert case.action_space.contains(done)
+    assert (project(case, done, moment) == done).all()
+    start = case.action_space.clip(moment.previous_action)
+    if case.rate_limit is not None:
+        assert (jnp.abs(jnp.diff(jnp.concatenate([start[None], done]), axis=0)) <= jnp.array([0.1, 0.4]) + 1e-6).all()
+    assert jnp.allclose(project(case, done[1:], ebm.Now(1, done[0])), done[1:])
+    assert done.dtype == jnp.float32
+
+
+def test_what_is_executable_is_left_alone_and_limits_bind_step_by_step():
+    gentle = jnp.cumsum(jnp.full((5, 2), 0.05), axis=0)
+    assert jnp.allclose(project(LIMITED, gentle, now()), gentle)
+    ramp = project(LIMITED, jnp.ones((4, 2)), now())
+    assert jnp.allclose(ramp, jnp.array([[0.1, 0.4], [0.2, 0.8], [0.3, 1.0], [0.4, 1.0]]))
+    assert (problem(rate_limit=0.0).project(jnp.ones((4, 2)), now(0, (0.3, 0.2))) == jnp.array([0.3, 0.2])).all()
+    assert_close(problem(rate_limit=jnp.inf).project(actions(), now()), actions())
+
+
+def test_projections_batch():
+    batch = jnp.stack([3 * actions(seed=seed) for seed in range(3)])
+    loop = jnp.stack([project(LIMITED, planned, now()) for planned in batch])
+    assert_close(jax.vmap(LIMITED.project, in_axes=(0, None))(batch, now()), loop)
+
+
+def test_bounds_are_the_box_at_every_step():
+    box = problem().bounds(now(), 7)
+    assert box.low.shape == box.high.shape == (7, 2)
+    assert (box.low == -1).all()
+    assert box.contains(box.clip(10 * jnp.ones((3, 7, 2))))
+    assert eqx.filter_jit(lambda case: case.bounds(now(), 3).high)(problem()).shape == (3, 2)
+
+
+TWO = problem(energy=ENERGY + 2 * ebm.Posture("slider", 0.1))
+
+
+def test_with_goal_changes_one_goal_and_nothing_else():
+    case = TWO.with_goal([0.0, 0.0], "reach")
+    assert (case.energy.parts[0].goal == 0).all()
+    back = case.with_goal(GOAL, name="reach")
+    assert eqx.tree_equal(back, TWO)
+    assert jax.tree.structure(case) == jax.tree.structure(TWO)
+    assert not weak(case)
+    reaching = problem(energy=2 * ebm.Reach("site:tip", GOAL) + ebm.Effort())
+    assert jnp.allclose(
+        evaluate(reaching.with_goal([0, 1])).energy, evaluate(problem(energy=2 * ebm.Reach("site:tip", [0, 1]) + ebm.Effort())).energy
+    )
+
+
+def test_goals_of_one_name_change_together():
+    twice = problem(energy=ebm.Reach("site:tip", GOAL) + 3 * ebm.Terminal(ebm.Reach("site:tip", GOAL)))
+    moved = twice.with_goal([1.0, 2.0])
+    assert (moved.energy.parts[0].goal == jnp.array([1.0, 2.0])).all()
+    assert (moved.energy.parts[1].term.goal == jnp.array([1.0, 2.0])).all()
+    mixed = problem(energy=ebm.Reach("site:tip", GOAL) + ebm.Reach("site:tip", 0.0, axis="x"))
+    with pytest.raises(ValueError, match="has shape"):
+        mixed.with_goal([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("case", "goal", "name", "message"),
+    [
+        (TWO, [0.0, 0.0], None, r"`name` is needed.*'posture', 'reach', 'velocity'"),
+        (TWO, [0.0, 0.0], "grasp", r"no goal named 'grasp'.*'posture', 'reach', 'velocity'"),
+        (TWO, [0.0, 0.0, 0.0], "reach", r"shape \(2,\), got \(3,\)"),
+        (TWO, 0.0, "reach", r"shape \(2,\), got \(1,\)"),
+        (problem(energy=ebm.Effort()), 0.0, None, "none"),
+        (problem(energy=ebm.Effort()), 0.0, "reach", "none"),
+        (problem(energy=ebm.Reach("site:tip", "joint:slider")), 0.0, "reach", "none"),
+    ],
+)
+def test_a_goal_that_does_not_fit_is_refused(case, goal, name, message):
+    with pytest.raises(ValueError, match=message):
+        case.with_goal(goal, name)
+
+
+def test_goals_batch_and_nothing_else_does():
+    goals = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, -1.0]])
+    following = ebm.Reach("joint:slider", lambda state: state.read("site:tip")[:1], name="follow")
+    for energy in (ebm.Reach("site:tip", GOAL) + following, 2 * ebm.Terminal(ebm.Reach("site:tip", GOAL)) + ebm.Posture("slider", 0.1)):
+        case = problem(energy=energy)
+        axes = ebm.goal_axes(case)
+        batch = eqx.filter_vmap(lambda goal, case=case: case.with_goal(goal, "reach"), out_axes=axes)(goals)
+        assert batch.model.mass.shape == ()
+        judged = eqx.filter_vmap(evaluate, in_axes=(axes,))(batch)
+        loop = [evaluate(case.with_goal(goal, "reach")) for goal in goals]
+        assert_close(judged, jax.tree.map(lambda *leaves: jnp.stack(leaves), *loop), rtol=1e-4, atol=1e-5)
+
+
+def test_problems_batch_over_their_leaves():
+    masses = jnp.array([0.5, 1.0, 2.0])
+    batch = eqx.filter_vmap(lambda mass: problem(PointMass(mass), rate_limit=mass))(masses)
+    loop = [problem(PointMass(mass), rate_limit=mass) for mass in masses]
+    assert_close(
+        eqx.filter_vmap(evaluate)(batch), jax.tree.map(lambda *leaves: jnp.stack(leaves), *[evaluate(case) for case in loop]), rtol=1e-4
+    )
+    assert_close(jax.vmap(evaluate)(batch), eqx.filter_vmap(evaluate)(batch))
+
+
+def test_a_batch_can_share_the_clock():
+    moment = ebm.Now(4, jnp.array([[0.0, 0.0], [0.5, -0.5]]))
+    axes = eqx.tree_at(lambda m: m.previous_action, jax.tree.map(lambda _: None, moment), 0, is_leaf=lambda leaf: leaf is None)
+    judged = jax.vmap(lambda moment: evaluate(problem(), moment=moment).energy, in_axes=(axes,))(moment)
+    loop = [evaluate(problem(), moment=ebm.Now(4, previous)).energy for previous in moment.previous_action]
+    assert_close(judged, jnp.stack(loop))
+
+
+def test_what_a_problem_provides():
+    assert {"gradient", "linearize", "step", "stages"} <= problem().provides
+    assert "stages" not in problem(energy=ENERGY + LargestAction()).provides
+    assert "stages" not in problem(energy=LargestAction()).provides
+    assert problem().dt == 0.1
+    assert isinstance(hash(problem().dt), int)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: problem(guardrails=(ebm.KeepBelow("site:tip", 1.0), ebm.KeepBelow("site:tip", 2.0))), "share a name.*Pass `name=`"),
+        (lambda: problem(num_latents=0), "`num_latents` must be positive"),
+        (lambda: problem(rate_limit=[1.0, 1.0, 1.0]), "one entry for each of 2 actuators"),
+        (lambda: problem(rate_limit=-1.0), "must not be negative"),
+        (lambda: problem(rate_limit=jnp.nan), "must not be negative"),
+    ],
+)
+def test_a_bad_problem_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_guardrails_may_be_one_a_list_or_none():
+    rail = ebm.KeepBelow("site:tip", 1.0)
+    assert problem(guardrails=rail).guardrails == problem(guardrails=[rail]).guardrails == (rail,)
+    assert problem(guardrails=()).guardrails == ()
+
+
+def test_trajectories_of_a_problem_are_those_of_its_model():
+    judged = evaluate(problem(MODELS["certain"]), moment=now())
+    assert_close(judged.trajectory, trajectory(MODELS["certain"]))
+
+
+DOUBLE_PRECISION = """
+import ebm, equinox as eqx, jax, jax.numpy as jnp, numpy as np
+from worlds import PointMass, Drift, now, point, trajectory, weak
+
+assert jnp.zeros(1).dtype == jnp.float64
+energy = (
+    ebm.Reach("site:tip", [0.5, 0.5]) + 0.1 * ebm.Effort() + ebm.Terminal(ebm.Velocity("site:tip"))
+    + ebm.Track("site:tip", np.zeros((3, 2))) + ebm.Smoothness(2.0)
+)
+planned = jax.random.uniform(jax.random.key(0), (4, 2))
+assert planned.dtype == jnp.float64
+rails = ebm.KeepBelow("site:tip", 0.4, axis="x"), ebm.KeepApart("site:tip", [0.0, 0.0], 0.1)
+for model, rails, options in (
+    (PointMass(), rails, {}),
+    (PointMass(uncertain=True), (), {"num_latents": 2, "risk": ebm.CVaR(0.5)}),
+    (Drift(), rails, {"num_latents": 2, "risk": ebm.Entropic()}),
+):
+    problem = ebm.Problem(model, energy, rails, rate_limit=1.0, **options)
+    judge = lambda planned: problem.evaluate(point(), planned, now(), key=jax.random.key(0))
+    judged = jax.jit(judge)(planned)
+    kept = judged.energy, judged.terms, judged.violations, judged.trajectory, judged.violation, judged.mean_violation
+    wrong = [path for path, leaf in jax.tree_util.tree_leaves_with_path(kept) if leaf.dtype not in (jnp.float32, jnp.int32)]
+    assert not wrong, wrong
+    assert not weak(kept)
+    executable = problem.project(planned, now())
+    assert executable.dtype == jnp.float32
+    assert jax.jit(jax.grad(lambda planned: judge(planned).energy))(planned).dtype == jnp.float64
+    x = trajectory(model)
+    state = model.example_state()
+    r, weights = energy.stage_residual(state, executable[0], executable[0], jnp.float32(0.0))
+    assert r.dtype == weights.dtype == jnp.float32
+    assert model.linearize(x).A.dtype == jnp.float32
+    assert problem.action_space.sample((2,), key=jax.random.key(0)).dtype == jnp.float32
+    assert ebm.Direct().init(model).state.position.dtype == jnp.float32
+"""
+
+
+def test_double_precision_changes_no_type():
+    environment = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", DOUBLE_PRECISION], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
