@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -19,49 +20,58 @@ class Verdict(NamedTuple):
     distance: float | None
 
 
+class Separation(eqx.Module):
+    """How far two readings are apart."""
+
+    source: ebm.Reading
+    target: ebm.Reading
+
+    def __call__(self, state: Any) -> Float[Array, "1"]:
+        return jnp.linalg.norm(self.source(state) - self.target(state))[None]
+
+
 class Judge:
     """Judges the plant's real states by all guardrails, whether the planner knows them or not."""
 
     def __init__(self, problem: ebm.AbstractProblem):
         self.problem = problem
         self.goal = find_goal(problem)
-        self.reading = find_reading(problem)
+        self.tracked = find_tracked(problem)
 
     def __call__(self, before: Any, action: np.ndarray, after: Any, previous: np.ndarray, tick: int) -> Verdict:
         states = jax.tree.map(lambda a, b: np.stack([a, b]).astype(np.float32), before, after)
-        terms, violations, tracked, distance = jax.device_get(
-            _judge(
-                self.problem,
-                self.goal,
-                self.reading,
-                states,
-                jnp.asarray(action, jnp.float32),
-                jnp.asarray(previous, jnp.float32),
-                jnp.asarray(tick, jnp.int32),
-            )
-        )
+        given = (jnp.asarray(action, jnp.float32), jnp.asarray(previous, jnp.float32), jnp.asarray(tick, jnp.int32))
+        terms, violations, tracked, distance = jax.device_get(_judge(self.problem, self.goal, self.tracked, states, *given))
+        tracked = [] if tracked is None else [float(x) for x in tracked]
+        if distance is None and isinstance(self.tracked, Separation):
+            distance = tracked[0]
         return Verdict(
             {name: float(value) for name, value in terms.items()},
             {name: -float(value) for name, value in violations.items()},
-            [] if tracked is None else [float(x) for x in tracked],
+            tracked,
             None if distance is None else float(distance),
         )
 
     def planned(self, trajectory: ebm.Trajectory) -> np.ndarray:
-        """The tracked reading along a plan, shape (horizon + 1, component)."""
-        return np.asarray(_along(self.reading, trajectory.states)) if self.reading is not None else np.zeros((trajectory.horizon + 1, 0))
+        """What is tracked, along a plan, shape (horizon + 1, component)."""
+        return np.zeros((trajectory.horizon + 1, 0)) if self.tracked is None else np.asarray(_along(self.tracked, trajectory.states))
 
     def describe(self) -> dict[str, Any]:
-        """What is tracked, for the plots: a label, and the goal where it is a number."""
-        goal, reading = self.goal, self.reading
-        numbers = np.asarray(goal.goal) if goal is not None and goal.goal.size else np.zeros(0)
-        same = goal is not None and getattr(goal, "reading", None) is reading
-        return {
-            "label": _label(reading),
-            "name": None if reading is None else reading.name,
-            "goal": numbers.tolist() if same else [],
-            "tolerance": float(goal.tolerance) if goal is not None and same else None,
+        """What is tracked, for plots and films: label, reading, unit, and the goal where it is a number."""
+        goal, tracked = self.goal, self.tracked
+        if isinstance(tracked, Separation):
+            label = f"{tracked.source.label} to {tracked.target.label}"
+            return {"label": label, "name": tracked.source.name, "unit": unit(tracked.source.name), "goal": [], "tolerance": None}
+        found: dict[str, Any] = {
+            "label": _label(tracked),
+            "name": tracked.name if tracked is not None else None,
+            "goal": [],
+            "tolerance": None,
         }
+        found["unit"] = unit(found["name"])
+        if goal is not None and tracked is not None and getattr(goal, "reading", None) is tracked:
+            found |= {"goal": np.asarray(goal.goal).tolist(), "tolerance": float(goal.tolerance)}
+        return found
 
 
 def find_goal(problem: ebm.AbstractProblem) -> ebm.AbstractGoalEnergy | None:
@@ -70,30 +80,38 @@ def find_goal(problem: ebm.AbstractProblem) -> ebm.AbstractGoalEnergy | None:
     return next((node for node in nodes if isinstance(node, ebm.AbstractGoalEnergy)), None)
 
 
-def find_reading(problem: ebm.AbstractProblem) -> ebm.Reading | None:
-    """What to follow through plans and reality: what the goal reads, or else the first thing that an energy or a guardrail reads."""
-    goal = getattr(find_goal(problem), "reading", None)
-    if isinstance(goal, ebm.Reading):
-        return goal
-    tree = (getattr(problem, "energy", None), getattr(problem, "guardrails", ()))
-    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, ebm.Reading))
+def find_tracked(problem: ebm.AbstractProblem) -> ebm.Reading | Separation | None:
+    """What to follow through plans and reality: what the first goal reads, or how far two things are apart that should meet."""
+    goal = find_goal(problem)
+    energy, guardrails = getattr(problem, "energy", None), getattr(problem, "guardrails", ())
+    if goal is not None and isinstance(getattr(goal, "reading", None), ebm.Reading):
+        target = getattr(goal, "target", None)
+        return Separation(goal.reading, target) if isinstance(target, ebm.Reading) else goal.reading  # type: ignore[attr-defined]
+    for node in jax.tree.leaves(energy, is_leaf=_is_pair):
+        if _is_pair(node):
+            return Separation(node.source, node.target)
+    nodes = jax.tree.leaves((energy, guardrails), is_leaf=lambda node: isinstance(node, ebm.Reading))
     return next((node for node in nodes if isinstance(node, ebm.Reading)), None)
 
 
 @eqx.filter_jit
-def _judge(problem: Any, goal: Any, reading: Any, states: Any, action: Array, previous: Array, tick: Array):
+def _judge(problem: Any, goal: Any, tracked: Any, states: Any, action: Array, previous: Array, tick: Array):
     now = ebm.Now(tick, previous, problem.dt)
     trajectory = ebm.Trajectory(states, action[None], now, problem.dt)
     after = jax.tree.map(lambda leaf: leaf[1], states)
     arguments = (after, action, previous, trajectory.times[1])
     violations = {guardrail.name: guardrail.stage(*arguments) for guardrail in problem.guardrails}
-    tracked = None if reading is None else reading(after)
-    return problem.energy.terms(trajectory), violations, tracked, None if goal is None else goal.distance(after)
+    value = None if tracked is None else tracked(after)
+    return problem.energy.terms(trajectory), violations, value, None if goal is None else goal.distance(after)
 
 
 @eqx.filter_jit
-def _along(reading: ebm.Reading, states: Any) -> Float[Array, "steps component"]:
-    return jax.vmap(reading)(states)
+def _along(tracked: Any, states: Any) -> Float[Array, "steps component"]:
+    return jax.vmap(tracked)(states)
+
+
+def _is_pair(node: Any) -> bool:
+    return isinstance(getattr(node, "source", None), ebm.Reading) and isinstance(getattr(node, "target", None), ebm.Reading)
 
 
 def _label(reading: ebm.Reading | None) -> str:

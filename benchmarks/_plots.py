@@ -148,7 +148,12 @@ def limits(runs: Sequence[Run], kind: str) -> tuple[float, float] | None:
     if not values:
         return None
     low, high = np.percentile(values, [0.5, 100]) if kind == "margins" else (min(values), max(values))
-    if kind == "margins":  # far from the edge is far from interesting
+    if kind == "tracked":  # with the plans, but for the wildest ones
+        futures = np.array([x for run in runs for step in first_episode(run) for state in step.get("plan") or [] for x in state], float)
+        if np.isfinite(futures).any():
+            low, high = min(low, np.nanpercentile(futures, 2)), max(high, np.nanpercentile(futures, 98))
+    else:  # far from the edge is far from interesting
+        low = min(low, 0.0)
         high = min(high, max(5.0 * abs(float(np.median(values))), -3.0 * low))
     pad = 0.06 * (high - low) or 0.1
     return float(low - pad), float(high + pad)

@@ -19,7 +19,7 @@ from ._episodes import Floor, PlannerPolicy, Stop, run_episode
 from ._errors import UsageError, missing
 from ._film import Film
 from ._goals import Wishes
-from ._judge import Judge, unit
+from ._judge import Judge
 from ._plant import Bench, build
 from ._runs import REPORT, VIDEO, RunWriter, default_folder, make_folder, read_run, versions, write
 from ._statistics import say, say_mean, say_rate, summarise
@@ -138,7 +138,7 @@ def run(
     judge = Judge(bench.judged) if bench.judged is not None else None
     tracked = judge.describe() if judge is not None else {}
     config: dict[str, Any] = {"command": place.command, "label": label, "settings": shown(settings, policy), "versions": versions()}
-    config["problem"] = {"period": bench.period, "max_steps": bench.max_steps, "tracked": tracked | {"unit": unit(tracked.get("name"))}}
+    config["problem"] = {"period": bench.period, "max_steps": bench.max_steps, "tracked": tracked}
     config["problem"]["guardrails"] = [guardrail.name for guardrail in getattr(bench.judged, "guardrails", ())]
     config["problem"]["guarded"] = not settings.unguarded and bool(config["problem"]["guardrails"])
     episodes = settings.episodes or 1
