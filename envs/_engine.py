@@ -17,7 +17,7 @@ from ._differences import central, row_at, rows_at, rows_of
 from ._parameters import apply
 from ._physics import INPUTS, PHYSICS, Layout
 
-TIGHT_TOLERANCE = 1e-12  # of the solvers while differencing; the defaults leave noise of the size of the differences
+TIGHT_TOLERANCE = 1e-14  # of the solvers while differencing: at 1e-12 their noise is still seen in the differences
 TIGHT_ITERATIONS = 200
 MAX_MODELS = 256  # copies with other physics parameters that are kept
 CHUNK_BYTES = 16 << 20  # of buffers in one C call: more would be paged in anew at every call

@@ -147,7 +147,8 @@ class MujocoModel(ebm.AbstractWorldModel):
         )
         physics = jax.vmap(functools.partial(lift_physics, layout))(states.physics)
         inputs = jnp.zeros((*states.inputs.shape, layout.tangent), jnp.float32)
-        return ebm.Linearization(a, b, PhysicsState(physics, inputs, sensors, layout))
+        lift = eqx.tree_at(lambda state: (state.physics, state.inputs, state.sensors), states, (physics, inputs, sensors))
+        return ebm.Linearization(a, b, lift)
 
     def move(self, state, lift_t, tangent):
         physics = move_physics(self.engine.layout, jnp.asarray(state.physics, jnp.float32), tangent)

@@ -110,7 +110,7 @@ KEEPS = f"""
 </mujoco>
 """
 SCENES = {"arm": ARM, "rk4": RK4, "push": PUSH, "free": FREE, "keeps": KEEPS}
-CONTACT = {"push", "keeps"}
+CONTACT = {"push"}
 
 
 def build(xml, skip=1, **options):
@@ -152,18 +152,19 @@ def drive(model, horizon, seed=0, scale=0.8):
 def plain(model, state, actions, mj=None):
     """MuJoCo's own loop in float64: the physics and the sensors of all `horizon + 1` states."""
     mj = model.mj_model if mj is None else mj
-    data = mujoco.MjData(mj)
+    data, here = mujoco.MjData(mj), mujoco.MjData(mj)
     model.write(state, data)
-    late = model.engine.layout.late_sensors
+    late, everything = model.engine.layout.late_sensors, mujoco.mjtState.mjSTATE_INTEGRATION
+    whole = np.zeros(mujoco.mj_stateSize(mj, everything))
     physics, sensors = [np.asarray(state.physics, float)], [np.asarray(state.sensors, float)]
     for action in np.asarray(actions, float):
         data.ctrl[:] = action
         for _ in range(model.engine.substeps):
             mujoco.mj_step(mj, data)
-        measured = data.sensordata[late].copy()
-        here = copy.copy(data)
+        mujoco.mj_getState(mj, data, whole, everything)
+        mujoco.mj_setState(mj, here, whole, everything)
         mujoco.mj_forward(mj, here)
-        here.sensordata[late] = measured
+        here.sensordata[late] = data.sensordata[late]
         row = np.zeros(mujoco.mj_stateSize(mj, mujoco.mjtState.mjSTATE_FULLPHYSICS))
         mujoco.mj_getState(mj, data, row, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         physics.append(row)
