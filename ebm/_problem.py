@@ -242,7 +242,8 @@ def goal_axes(problem: AbstractProblem) -> Any:
 
     **Returns:**
 
-    A tree like `problem` with 0 at every goal and `None` elsewhere.
+    A tree like `problem` with 0 at every goal and `None` elsewhere. As `out_axes` it makes the batch too:
+    `eqx.filter_vmap(problem.with_goal, out_axes=goal_axes(problem))(goals)`.
     """
     places = _goals(problem)
     unbatched = jax.tree.map(lambda _: None, problem)

@@ -374,6 +374,13 @@ def test_bounds_are_the_box_at_every_step():
     assert eqx.filter_jit(lambda case: case.bounds(now(), 3).high)(problem()).shape == (3, 2)
 
 
+def test_goal_axes_make_the_batch_they_describe():
+    case = problem(energy=ebm.Reach("site:tip", GOAL) + ebm.Effort())
+    batch = eqx.filter_vmap(case.with_goal, out_axes=ebm.goal_axes(case))(jnp.zeros((4, 2)))
+    assert batch.energy.parts[0].goal.shape == (4, 2)
+    assert batch.energy.weights[0].shape == batch.model.mass.shape == ()
+
+
 TWO = problem(energy=ENERGY + 2 * ebm.Posture("slider", 0.1))
 
 
