@@ -81,7 +81,7 @@ class CartTableEnv(AbstractMujocoEnv):
         spec.body("goal").pos[0] = goal
         for body in spec.bodies:
             body.mass, body.inertia = body.mass * mass, body.inertia * mass
-        view = {"camera": "side", "width": 640, "height": 360, "samples": 2} | dict(view or {})
+        view = {"camera": "side", "width": 640, "height": 360} | dict(view or {})
         super().__init__(spec, period=PERIOD, seconds=seconds, render_mode=render_mode, view=view)
         self.goal, self.friction_spread = float(goal), float(friction_spread)
         self.shove_speed, self.shove_rate, self.quiet = float(shove_speed), float(shove_rate), float(quiet)
