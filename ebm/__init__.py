@@ -1,5 +1,8 @@
 """Energies, guardrails, world models and problems: what is wanted, what must never happen, and what actions lead to."""
 
+from . import _neighbours as _neighbours  # first: it refuses strangers of our names
+
+# isort: split
 from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
 from ._energy import AbstractEnergy as AbstractEnergy
 from ._energy import AbstractGoalEnergy as AbstractGoalEnergy

@@ -1,18 +1,37 @@
 """MuJoCo and Gymnasium worlds: as plants, and as world models to plan with."""
 
-from ._analytic import (
-    CartPole as CartPole,
-    CartPoleState as CartPoleState,
-    Pendulum as Pendulum,
-    PendulumState as PendulumState,
-    cart_pole as cart_pole,
-    pendulum as pendulum,
-)
-from ._camera import Camera as Camera, RayImage as RayImage, draw_lines as draw_lines
-from ._cart_table import CartTableEnv as CartTableEnv, cart_table as cart_table
-from ._env import AbstractMujocoEnv as AbstractMujocoEnv, MjcfEnv as MjcfEnv
-from ._gym import FromGym as FromGym, problem as problem
+from . import _neighbours as _neighbours  # first: it refuses strangers of our names
+
+# isort: split
+from typing import TYPE_CHECKING, Any
+
+from ._analytic import CartPole as CartPole
+from ._analytic import CartPoleState as CartPoleState
+from ._analytic import Pendulum as Pendulum
+from ._analytic import PendulumState as PendulumState
+from ._analytic import cart_pole as cart_pole
+from ._analytic import pendulum as pendulum
+from ._camera import Camera as Camera
+from ._camera import RayImage as RayImage
+from ._camera import draw_lines as draw_lines
+from ._cart_table import CartTableEnv as CartTableEnv
+from ._cart_table import cart_table as cart_table
+from ._env import AbstractMujocoEnv as AbstractMujocoEnv
+from ._env import MjcfEnv as MjcfEnv
+from ._gym import FromGym as FromGym
+from ._gym import problem as problem
 from ._load import load as load
 from ._mujoco import MujocoModel as MujocoModel
 from ._physics import PhysicsState as PhysicsState
 from ._register import register as register
+
+if TYPE_CHECKING:
+    from ._mjx import MjxModel as MjxModel
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MjxModel":  # loaded on first use: MJX is an extra, and slow to import
+        from ._mjx import MjxModel
+
+        return MjxModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

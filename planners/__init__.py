@@ -1,5 +1,8 @@
 """Planners: minimise a problem's energy over actions."""
 
+from . import _neighbours as _neighbours  # first: it refuses strangers of our names
+
+# isort: split
 from ._agent import Agent as Agent
 from ._agent import AgentState as AgentState
 from ._agent import Controller as Controller
@@ -19,3 +22,5 @@ from ._planner import AbstractPlanner as AbstractPlanner
 from ._planner import Plan as Plan
 from ._predictive import PredictiveSampling as PredictiveSampling
 from ._rank import rank as rank
+from ._warmup import Choice as Choice
+from ._warmup import warmup as warmup

@@ -39,7 +39,8 @@ class Agent(eqx.Module):
     - `problem`: what is wanted, in which world.
     - `planner`: how to find it.
     - `perceiver`: from observations to states.
-    - `fallback`: `(state, now) -> action`, sent when no plan keeps every guardrail, or none is finite. Without one, the least violating finite action is sent.
+    - `fallback`: `(state, now) -> action`, sent when no plan keeps every guardrail, or none is finite. Without one, the least violating
+      finite action is sent.
     """
 
     problem: ebm.AbstractProblem

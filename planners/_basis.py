@@ -65,8 +65,8 @@ def move_on(
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " horizon"]]:
     """Let `elapsed` s pass on the knots of the last plan.
 
-    Whole knots are dropped as time passes them, and the rest is kept as a phase: interpolating anew at every plan would halve the amplitude, and
-    dropping nothing until a whole knot has passed would never move.
+    Whole knots are dropped as time passes them, and the rest is kept as a phase: interpolating anew at every plan would halve the
+    amplitude, and dropping nothing until a whole knot has passed would never move.
 
     **Returns:**
 

@@ -29,8 +29,8 @@ class GradientState(eqx.Module):
 class GradientPlanner(AbstractPlanner):
     """Differentiate the energy with respect to the actions and descend, from several starts, projected to the box.
 
-    Works wherever `Problem.evaluate` has a gradient: learned models, JAX physics, and MuJoCo's C engine by central differences. Starts whose
-    gradient is not finite or explodes stand still; if that, or a gradient of exactly zero, is so at every start, the result says so.
+    Works wherever `Problem.evaluate` has a gradient: learned models, JAX physics, and MuJoCo's C engine by central differences. Starts
+    whose gradient is not finite or explodes stand still; if that, or a gradient of exactly zero, is so at every start, the result says so.
 
     **Arguments:**
 
@@ -39,7 +39,7 @@ class GradientPlanner(AbstractPlanner):
     - `num_iterations`: gradient steps per plan.
     - `noise`: deviation of the noisy starts, as a fraction of half the box.
     - `learning_rate`: step size, as a fraction of half the box.
-    - `optimiser`: any Optax transformation that yields a descent direction of unit scale; default Adam's.
+    - `optimiser`: any Optax transformation of gradients of unit length into a descent direction; default Adam's.
     - `penalty`: energy per mean positive violation while descending; the best plan is then chosen by rank, where guardrails are not traded.
 
     LeCun 2022, "A path towards autonomous machine intelligence", section 3.1; Henaff et al. 2017, arXiv:1705.07177.
@@ -52,7 +52,9 @@ class GradientPlanner(AbstractPlanner):
     basis: AbstractBasis = Linear()
     noise: Float[Array, "*action"] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.3)
     learning_rate: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
-    optimiser: optax.GradientTransformation = eqx.field(static=True, default=optax.chain(optax.scale_by_adam(b2=0.99), optax.scale(-1.0)))
+    optimiser: optax.GradientTransformation = eqx.field(
+        static=True, default=optax.chain(optax.scale_by_adam(b2=0.99, eps=1e-3), optax.scale(-1.0))
+    )
     penalty: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=100.0)
 
     def __check_init__(self):
@@ -99,7 +101,9 @@ class GradientPlanner(AbstractPlanner):
             (energy, tried), slope = jax.vmap(jax.value_and_grad(objective, has_aux=True))(x)
             norm = jnp.sqrt(jnp.sum(slope**2, axis=(1, 2)))
             usable = jnp.isfinite(norm) & (norm < EXPLODED * (1.0 + jnp.abs(energy)))
-            slope = jnp.where(usable[:, None, None], slope, 0.0)
+            # of unit length, so that the optimiser's epsilon keeps components that are only rounding from being blown up
+            length = jnp.where(usable & (norm > 0), norm, 1.0)
+            slope = jnp.where(usable[:, None, None], slope / length[:, None, None], 0.0)
             step, memory = jax.vmap(self.optimiser.update)(slope, memory)
             x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
             return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(usable & (norm > 0)))

@@ -11,7 +11,7 @@ from ._sampling import AbstractSamplingPlanner, with_anchors
 KEPT = 0.3  # share of the elites that stay among the candidates
 
 
-class iCEM(AbstractSamplingPlanner):  # noqa: N801 (its name in the literature)
+class iCEM(AbstractSamplingPlanner):
     """CEM with noise that is correlated in time, and with elites kept between iterations and, moved on in time, between plans.
 
     Pinneri et al. 2020, "Sample-efficient cross-entropy method for real-time planning", arXiv:2008.06389.

@@ -16,8 +16,8 @@ SMALL = 1e-12
 class MPPI(AbstractSamplingPlanner):
     """Average the candidates, weighted by `exp(-energy / temperature)` (Williams et al. 2017, arXiv:1707.02342).
 
-    The temperature is solved at every iteration, so that the *effective* number of averaged samples `1 / Σ w²` is a fixed share of them: one
-    setting serves energies of any scale and horizon.
+    The temperature is solved at every iteration, so that the *effective* number of averaged samples `1 / Σ w²` is a fixed share of them:
+    one setting serves energies of any scale and horizon.
 
     **Arguments:**
 

@@ -17,8 +17,8 @@ def rank(values: ebm.Evaluation) -> ebm.Ranking:
 
     **Returns:**
 
-    The ranking. Its `energy` is that of the best class only: the energies of feasible candidates, or, if none is feasible, the violations of the
-    finite ones; +inf elsewhere.
+    The ranking. Its `energy` is that of the best class only: the energies of feasible candidates, or, if none is feasible, the violations
+    of the finite ones; +inf elsewhere.
     """
     finite = values.finite & jnp.isfinite(values.energy)
     feasible = finite & (values.violation <= 0)
