@@ -32,6 +32,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "control": Command("._control", "Control", "control a MuJoCo model, and write a report"),
     "list": Command("._list", "List", "plants, planners, energies and guardrails; what can be read from a plant"),
+    "bench": Command("._bench", "Bench", "run benchmark suites into JSON, with floors and intervals"),
     "report": Command("._report_command", "Report", "write the report of a run folder again, or one of several runs"),
 }
 

@@ -13,11 +13,11 @@ class Interrupted(Exception):
     """Ctrl-C, after what there was has been written."""
 
 
-def near(word: str, known: Iterable[str], count: int = 3) -> str:
+def near(word: str, known: Iterable[str], count: int = 2) -> str:
     """`" Did you mean 'a' or 'b'?"`, or nothing if no known word is like this one."""
     known = list(known)
     lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), lower, count, 0.5)
+    found = difflib.get_close_matches(word.lower(), lower, count, 0.6)
     return f" Did you mean {' or '.join(repr(lower[name]) for name in found)}?" if found else ""
 
 

@@ -20,8 +20,8 @@ STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 RATE = 25.0  # frames per second, at most
 LEAST_RATE = 5.0  # frames per second, below which the film is cut short instead
 MAX_SECONDS = 20.0  # of film
-BUDGET = 15.0  # s for rendering, after which frames are left out
-SIZE = (288, 512)  # height, width
+BUDGET = 8.0  # s for rendering one film, after which frames are left out
+SIZE = (272, 480)  # height, width
 FAN = 6  # plans drawn
 PLAN, EARLIER = (225, 60, 130), (250, 205, 222)  # RGB: the plan now, the oldest one shown
 

@@ -1,0 +1,63 @@
+"""What is measured: each suite is a list of rows, each row a plant, a policy and its seeds. Settings are fixed here, before anything is run."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+CART_SEEDS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    **Arguments:**
+
+    - `plant`: an environment id.
+    - `planner`: a name and its options; `None` for a floor.
+    - `policy`: "planner", "zero" or "random".
+    - `plant_mass`: factor on the plant's masses, which the plan model does not know.
+    - `guarded`: whether the planner knows the guardrails.
+    - `oracle`: whether the planner is given the plant's own physics parameters.
+    - `scale`: factor on all energies, which must not matter.
+    - `asked`: what the row should reach, in words.
+    """
+
+    name: str
+    plant: str
+    planner: str | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    policy: str = "planner"
+    episodes: int = 10
+    plant_mass: float = 1.0
+    guarded: bool = True
+    oracle: bool = False
+    scale: float = 1.0
+    asked: str = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the outcome: a recorded episode counts only under the same settings."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("name", "episodes", "asked")}
+
+
+CART = {"horizon": 30, "num_samples": 64, "num_knots": 8, "noise": 0.5}
+
+
+def _cart(name: str, **options: Any) -> Row:
+    return Row(name, "CartTable-v0", plant_mass=1.3, **({"episodes": CART_SEEDS} | options))
+
+
+SUITES: dict[str, tuple[Row, ...]] = {
+    "cart-table": (
+        _cart("zero", policy="zero", asked="falls at least 25 times"),
+        _cart("unguarded", planner="mppi", options=CART, guarded=False, asked="falls at least 5 times"),
+        _cart("guarded", planner="mppi", options=CART, asked="0 falls, 50 of 50 at the goal"),
+        _cart("oracle", planner="mppi", options=CART | {"num_samples": 4096}, oracle=True, asked="50 of 50 safe and at the goal"),
+    ),
+    "energy-scale": (
+        _cart("energies x 0.01", planner="mppi", options=CART, scale=0.01, episodes=10, asked="as with unchanged energies"),
+        _cart("energies x 1", planner="mppi", options=CART, episodes=10, asked="0 falls, 10 of 10 at the goal"),
+        _cart("energies x 100", planner="mppi", options=CART, scale=100.0, episodes=10, asked="as with unchanged energies"),
+    ),
+}
