@@ -20,7 +20,7 @@ Word = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=""
 RECOMMENDED: dict[str, dict[str, Any]] = {  # where a plant needs other settings than GENERAL
     "CartTable-v0": {"plant_mass": 1.3, "compare": "yes"},
 }
-GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1}
+GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Control:
     """Length of an episode. Default: the environment's own, or 10 s."""
     period: Number = None
     """Control period in s, a multiple of the timestep. Default: the environment's own, or about 0.02 s."""
-    seed: int = 0
-    """Of the first episode; the next ones count on."""
+    seed: Count = None
+    """Of the first episode; the next ones count on. Default 0."""
     episodes: Count = None
     """How many. Default 1."""
     plant_mass: Number = None

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
 import jax
@@ -17,10 +17,19 @@ import planners
 
 from ._judge import Judge, Verdict
 from ._plant import Bench
-from ._runs import RunWriter
 
 PLANS_KEPT = 60  # per episode, for the plot of what was planned
 RESULT_NAMES = ("successful", "infeasible", "nonfinite_state", "nonfinite_plan", "bad_gradient")
+
+
+class Recorder(Protocol):
+    """What takes the lines of an episode, such as a run folder."""
+
+    def step(self, **line: Any) -> None:
+        """One control period."""
+
+    def episode(self, **line: Any) -> None:
+        """One episode, at its end."""
 
 
 class Decision(NamedTuple):
@@ -106,7 +115,7 @@ def run_episode(
     bench: Bench,
     policy: PlannerPolicy | Floor,
     judge: Judge | None,
-    writer: RunWriter,
+    writer: Recorder,
     *,
     episode: int,
     seed: int,

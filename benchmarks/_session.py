@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,7 +163,7 @@ def run(
                 progress.update(task, advance=1, state=f"{pace}return {total:.4g}")
 
             run_episode(
-                bench, policy, judge, writer, episode=episode, seed=settings.seed + episode, stop=stop, watch=watch, progress=advance
+                bench, policy, judge, writer, episode=episode, seed=(settings.seed or 0) + episode, stop=stop, watch=watch, progress=advance
             )
             progress.update(task, completed=(episode + 1) * bench.max_steps)
         if film:
@@ -245,7 +246,15 @@ def viewer(settings: Control, bench: Bench) -> Iterator[Callable[[], None]]:
     except Exception as error:  # whatever the window system says
         raise UsageError(f"--view: the viewer cannot be opened ({error}). Leave it out: the report has a video.") from error
     with window:
-        yield window.sync
+        last = time.perf_counter()
+
+        def show() -> None:
+            nonlocal last
+            window.sync()
+            time.sleep(max(0.0, bench.period - (time.perf_counter() - last)))  # not faster than life
+            last = time.perf_counter()
+
+        yield show
 
 
 def bar(console: Console) -> Progress:

@@ -257,6 +257,13 @@ def test_list_shows_what_there_is(capsys, arm):
     assert all(name in shown for name in ("tip", "elbow", "target", "-8 … 8"))
 
 
+def test_list_tells_which_plants_have_energies_of_their_own():
+    from benchmarks._plant import READY, make_plant, mujoco_ids, ready_made
+
+    envs = {name: make_plant(name) for name in mujoco_ids()}
+    assert {name for name, env in envs.items() if ready_made(env) is not None} == set(READY)
+
+
 def test_version_and_overview(capsys):
     main(["--version"])
     assert capsys.readouterr().out.startswith("ebm ")
