@@ -4,9 +4,9 @@ import difflib
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium
 import mujoco
@@ -15,6 +15,9 @@ import numpy as np
 import ebm
 
 from ._mujoco import MujocoModel
+
+if TYPE_CHECKING:
+    from ._mjx import MjxModel
 
 KINDS = {
     "site": mujoco.mjtObj.mjOBJ_SITE,
@@ -34,15 +37,36 @@ WHOLE = {"com": mujoco.mjtSensor.mjSENS_SUBTREECOM, "velocity:com": mujoco.mjtSe
 Plant = str | os.PathLike | mujoco.MjSpec | gymnasium.Env
 
 
+@overload
+def load(
+    plant: Plant,
+    *,
+    read: Sequence[str] = ...,
+    action_space: ebm.Box | None = ...,
+    period: float | None = ...,
+    parameters: Mapping[str, Any] | None = ...,
+    engine: Literal["c"] = ...,
+) -> MujocoModel: ...
+@overload
+def load(
+    plant: Plant,
+    *,
+    read: Sequence[str] = ...,
+    action_space: ebm.Box | None = ...,
+    period: float | None = ...,
+    parameters: Mapping[str, Any] | None = ...,
+    engine: Literal["c", "mjx"],
+) -> "MujocoModel | MjxModel": ...
 def load(
     plant: Plant,
     *,
     read: Sequence[str] = (),
     action_space: ebm.Box | None = None,
     period: float | None = None,
-    parameters: dict[str, Any] | None = None,
-) -> MujocoModel:
-    """A world model on MuJoCo's C engine, from almost anything.
+    parameters: Mapping[str, Any] | None = None,
+    engine: Literal["c", "mjx"] = "c",
+) -> ebm.AbstractWorldModel:
+    """A world model on MuJoCo's C engine, or on MJX, from almost anything.
 
     **Arguments:**
 
@@ -53,12 +77,17 @@ def load(
       lists what an energy reads.
     - `action_space`: default the actuators' `ctrlrange`, or the environment's action space.
     - `period`: control period in s, a multiple of the timestep; default frame skip × timestep for an environment, about 0.02 s for an MJCF.
-    - `parameters`: factors on physics parameters, see `MujocoModel`.
+    - `parameters`: factors on physics parameters, see `MujocoModel`; the C engine only.
+    - `engine`: `"c"`, or `"mjx"` for accelerators (extra `mjx`).
 
     **Raises:**
 
     `FileNotFoundError`, `ValueError` or `TypeError` in one line that names the remedy.
     """
+    if engine not in ("c", "mjx"):
+        raise ValueError(f"`engine` must be 'c' or 'mjx', got {engine!r}.")
+    if engine == "mjx" and parameters:
+        raise ValueError("Factors on physics `parameters` need the C engine. Leave out `engine='mjx'`, or change the MJCF.")
     env = as_env(plant)
     if env is None:
         spec, compiled = as_spec(plant), None
@@ -83,6 +112,10 @@ def load(
             "This model has no actuators, so there is nothing to plan. Add an <actuator> to the MJCF, or `add_actuator` to the "
             "`mujoco.MjSpec` of a URDF, and load that."
         )
+    if engine == "mjx":
+        from ._mjx import MjxModel
+
+        return MjxModel(model, period=period, action_space=action_space)
     return MujocoModel(model, period=period, action_space=action_space, parameters=parameters)
 
 

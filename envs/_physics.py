@@ -121,7 +121,7 @@ class PhysicsState(ebm.AbstractState):
 
 def difference(layout: Layout, a: PhysicsState, b: PhysicsState) -> Float[Array, " tangent"]:
     """`b - a` in the tangent space at `a`: joint positions (rotations in the frame of `a`), velocities, internal state, late sensors."""
-    positions = jnp.zeros(layout.nv).at[layout.linear_dofs].set((b.qpos - a.qpos)[layout.linear_qpos])
+    positions = jnp.zeros(layout.nv, jnp.result_type(a.qpos, b.qpos)).at[layout.linear_dofs].set((b.qpos - a.qpos)[layout.linear_qpos])
     for q, v in layout.quaternions:
         positions = positions.at[v : v + 3].set(_log(_multiply(_conjugate(a.qpos[q : q + 4]), b.qpos[q : q + 4])))
     rest = [b.qvel - a.qvel, (b.physics - a.physics)[layout.internal], (b.sensors - a.sensors)[layout.late_sensors]]
@@ -142,7 +142,7 @@ def move_physics(layout: Layout, physics: Float[Array, " physics"], tangent: Flo
 
 def lift_physics(layout: Layout, physics: Float[Array, " physics"]) -> Float[Array, "physics tangent"]:
     """The derivative of `move_physics` at no motion."""
-    return jax.jacfwd(lambda tangent: move_physics(layout, physics, tangent))(jnp.zeros(layout.tangent))
+    return jax.jacfwd(lambda tangent: move_physics(layout, physics, tangent))(jnp.zeros(layout.tangent, physics.dtype))
 
 
 def _components(model: mujoco.MjModel) -> dict[int, slice]:
@@ -184,7 +184,7 @@ def _multiply(a: Float[Array, "4"], b: Float[Array, "4"]) -> Float[Array, "4"]:
 
 
 def _conjugate(q: Float[Array, "4"]) -> Float[Array, "4"]:
-    return q * jnp.array([1.0, -1.0, -1.0, -1.0])
+    return q * jnp.array([1.0, -1.0, -1.0, -1.0], q.dtype)
 
 
 def _exp(rotation: Float[Array, "3"]) -> Float[Array, "4"]:

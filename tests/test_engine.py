@@ -85,7 +85,8 @@ def energy(actions): return jnp.sum(model.rollout(state, actions).sensors ** 2)
 physics = model.rollout(state, actions).physics
 assert physics.dtype == jnp.float32, physics.dtype
 print(repr(np.asarray(physics[-1]).tolist()))
-print(repr(np.asarray(jax.jit(jax.grad(energy))(jnp.asarray(actions, jnp.float64))).ravel().tolist()))
+if jax.config.jax_enable_x64: actions = actions.astype(float)
+print(repr(np.asarray(jax.jit(jax.grad(energy))(jnp.asarray(actions))).ravel().tolist()))
 wide = model.state(qpos=[0.1, 0.2])
 print(repr(np.asarray(jax.jit(lambda s: model.rollout(s, actions).physics)(wide)[0, :3]).tolist()))
 """
