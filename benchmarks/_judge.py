@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -68,8 +69,8 @@ class Judge:
             "goal": [],
             "tolerance": None,
         }
-        found["unit"] = unit(found["name"])
-        if goal is not None and tracked is not None and getattr(goal, "reading", None) is tracked:
+        found["unit"] = unit(found["name"], getattr(self.problem.model, "mj_model", None))
+        if goal is not None and tracked is not None and _reading_of(goal) is tracked:
             found |= {"goal": np.asarray(goal.goal).tolist(), "tolerance": float(goal.tolerance)}
         return found
 
@@ -84,9 +85,9 @@ def find_tracked(problem: ebm.AbstractProblem) -> ebm.Reading | Separation | Non
     """What to follow through plans and reality: what the first goal reads, or how far two things are apart that should meet."""
     goal = find_goal(problem)
     energy, guardrails = getattr(problem, "energy", None), getattr(problem, "guardrails", ())
-    if goal is not None and isinstance(getattr(goal, "reading", None), ebm.Reading):
-        target = getattr(goal, "target", None)
-        return Separation(goal.reading, target) if isinstance(target, ebm.Reading) else goal.reading  # type: ignore[attr-defined]
+    reading, target = _reading_of(goal), getattr(goal, "target", None)
+    if reading is not None:
+        return Separation(reading, target) if isinstance(target, ebm.Reading) else reading
     for node in jax.tree.leaves(energy, is_leaf=_is_pair):
         if _is_pair(node):
             return Separation(node.source, node.target)
@@ -110,6 +111,14 @@ def _along(tracked: Any, states: Any) -> Float[Array, "steps component"]:
     return jax.vmap(tracked)(states)
 
 
+def _reading_of(goal: ebm.AbstractGoalEnergy | None) -> ebm.Reading | None:
+    """What a goal looks at, if that is one thing."""
+    reading = getattr(goal, "reading", None)
+    if isinstance(reading, tuple) and len(reading) == 1:
+        reading = reading[0]
+    return reading if isinstance(reading, ebm.Reading) else None
+
+
 def _is_pair(node: Any) -> bool:
     return isinstance(getattr(node, "source", None), ebm.Reading) and isinstance(getattr(node, "target", None), ebm.Reading)
 
@@ -120,11 +129,16 @@ def _label(reading: ebm.Reading | None) -> str:
     return reading.label if reading.axis is None else f"{reading.label} {'xyz'[reading.axis] if 0 <= reading.axis < 3 else reading.axis}"
 
 
-def unit(name: str | None) -> str:
-    """The SI unit of a reading, as far as its name says."""
+def unit(name: str | None, model: mujoco.MjModel | None = None) -> str:
+    """The SI unit of a reading, as far as its name and the model say."""
     if name is None or name.startswith(("sensor:", "orientation:", "up:")):
         return ""
     if name.startswith("spin:"):
         return "rad/s"
-    joint = name.removeprefix("velocity:").startswith("joint:")
-    return ("m/s or rad/s" if joint else "m/s") if name.startswith("velocity:") else ("m or rad" if joint else "m")
+    kind, _, element = name.removeprefix("velocity:").partition(":")
+    length = "m"
+    if kind == "joint" and model is not None:
+        length = {mujoco.mjtJoint.mjJNT_SLIDE: "m", mujoco.mjtJoint.mjJNT_HINGE: "rad"}.get(
+            mujoco.mjtJoint(model.joint(element).type[0]), ""
+        )
+    return f"{length}/s" if length and name.startswith("velocity:") else length

@@ -44,7 +44,7 @@ def page(runs: Mapping[str, Run]) -> str:
         text = "The first episode. Pink lines are the latest plans: where the planner meant to go, drawn over what happened."
         parts.append(section("Video", text, runs, video, lambda run: run.video is not None))
     planned = any(step.get("plan") for step in main.steps)
-    text = "Each thin pink line is one plan, from the moment it was made; the thick line is what then really happened. " if planned else ""
+    text = "Each thin line is one plan, from the moment it was made; the thick line is what then really happened. " if planned else ""
     shared = limits(several, "tracked")
     if any(step.get("tracked") for step in main.steps):
         text += f"Shown is what the goal reads, in the first episode (seed {settings.get('seed', 0)})."
