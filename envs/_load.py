@@ -119,7 +119,7 @@ def load(
     return MujocoModel(model, period=period, action_space=action_space, parameters=parameters)
 
 
-def as_env(plant: Plant) -> gymnasium.Env | None:
+def as_env(plant: Any) -> gymnasium.Env | None:
     """The MuJoCo environment that `plant` is or names, or `None` for a file or a spec. One made from an id is the caller's to close."""
     if isinstance(plant, gymnasium.Env):
         env = plant
@@ -157,7 +157,7 @@ def is_env_id(plant: str) -> bool:
     raise ValueError(f"There is no environment {plant!r}.{hint}")
 
 
-def as_spec(plant: str | os.PathLike | mujoco.MjSpec) -> mujoco.MjSpec:
+def as_spec(plant: Any) -> mujoco.MjSpec:
     """A spec from a path, with clear errors."""
     if isinstance(plant, mujoco.MjSpec):
         return plant
@@ -196,9 +196,10 @@ def add_readings(spec: mujoco.MjSpec, read: Sequence[str]) -> None:
     `ValueError` if a name is malformed or names nothing in the model.
     """
     read = (read,) if isinstance(read, str) else read
-    declared = {sensor.name for sensor in spec.sensors}
+    sensors = {sensor.name for sensor in spec.sensors}
+    declared = set(sensors)
     for name in read:
-        if name in declared:
+        if name in declared and ":" in name:
             continue
         declared.add(name)
         *quantity, kind, element = name.split(":", 2) if name.count(":") >= 2 else name.split(":", 1) if ":" in name else (name, "")
@@ -214,9 +215,10 @@ def add_readings(spec: mujoco.MjSpec, read: Sequence[str]) -> None:
             _must_exist(spec, kind, element, name)
             spec.add_sensor(name=name, type=QUANTITIES[quantity], objtype=KINDS[kind], objname=element)
         else:
+            hint = f" Did you mean 'sensor:{name}'?" if name in sensors else ""
             raise ValueError(
-                f"{name!r} is not a reading. A reading is kind:name with kind site, body, geom, camera, com, joint or sensor, such as "
-                "'site:tip', and may start with velocity:, spin:, orientation: or up:."
+                f"{name!r} is not a reading.{hint} A reading is kind:name with kind site, body, geom, camera, com, joint or sensor, such "
+                "as 'site:tip', and may start with velocity:, spin:, orientation: or up:."
             )
 
 
