@@ -12,6 +12,7 @@ import jax
 import mujoco
 import numpy as np
 
+import ebm
 import envs
 import planners
 
@@ -68,7 +69,10 @@ class PlannerPolicy:
     def __init__(self, bench: Bench, planner: planners.AbstractPlanner):
         if bench.problem is None:
             raise ValueError("A planner needs a problem.")
-        self.agent = planners.Agent(bench.problem, planner, envs.FromGym(bench.plant))
+        self.model: Any = bench.problem.model
+        self.simulator: Any = bench.plant.unwrapped
+        live = isinstance(self.model, envs.MujocoModel)
+        self.agent = planners.Agent(bench.problem, planner, envs.FromGym(bench.plant) if live else ebm.Direct())
         self._memory: Any = None
 
     def reset(self, seed: int) -> None:
@@ -78,9 +82,13 @@ class PlannerPolicy:
     def act(self) -> Decision:
         """Decide, from what the simulator is now."""
         start = time.perf_counter()
-        action, plan, self._memory = self.agent.decide(None, self._memory)
+        action, plan, self._memory = self.agent.decide(self._observe(), self._memory)
         action = np.asarray(action)
         return Decision(action, 1e3 * (time.perf_counter() - start), plan)
+
+    def _observe(self) -> Any:
+        """Nothing for a perceiver that looks into the simulator itself; for a model on another engine, the state in its layout."""
+        return None if isinstance(self.agent.perceiver, envs.FromGym) else self.model.state(self.simulator.data)
 
     def warm_up(self) -> float:
         """Compile; the s that it took."""

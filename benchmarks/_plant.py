@@ -159,9 +159,7 @@ def make_problem(plant: str, env: gymnasium.Env, wishes: Wishes, *, required: bo
     energy, guardrails = energy or ready.energy, (*ready.guardrails, *keep)
     model = with_readings(ready.model, env, ebm.readings((energy, guardrails)))
     problem = _problem(model, energy, guardrails, risk=ready.risk, num_latents=ready.num_latents)
-    return (
-        problem if ready.rate_limit is None else eqx.tree_at(lambda p: p.rate_limit, problem, ready.rate_limit, is_leaf=lambda x: x is None)
-    )
+    return problem if ready.rate_limit is None else eqx.tree_at(_rate_limit, problem, ready.rate_limit, is_leaf=lambda x: x is None)
 
 
 def ready_made(env: gymnasium.Env) -> ebm.Problem | None:
@@ -186,14 +184,14 @@ def with_readings(model: Any, env: gymnasium.Env, read: tuple[str, ...]) -> Any:
 
 
 def on_mjx(problem: ebm.Problem) -> ebm.Problem:
-    """The same problem, planned with MuJoCo's physics in JAX."""
-    kind = getattr(envs, "MjxModel", None) if not missing("mujoco.mjx") else None
-    if kind is None:
+    """The same problem, planned with MuJoCo's physics in JAX, which knows one nominal world only."""
+    if missing("mujoco.mjx"):
         raise UsageError(
             '--engine mjx needs MuJoCo\'s physics in JAX. Install it with `pip install "energy-planning[mjx]"`, or use --engine c.'
         )
     model: Any = problem.model
-    return eqx.tree_at(lambda p: p.model, problem, kind(model.mj_model, period=model.dt, action_space=model.action_space))
+    nominal = ebm.Problem(envs.MjxModel.of(model), problem.energy, problem.guardrails)
+    return nominal if problem.rate_limit is None else eqx.tree_at(_rate_limit, nominal, problem.rate_limit, is_leaf=lambda x: x is None)
 
 
 def find_keyframe(model: mujoco.MjModel, keyframe: str | None, plant: str) -> int | None:
@@ -223,6 +221,10 @@ def _problem(model: Any, energy: ebm.AbstractEnergy, guardrails: tuple, **option
     if twice is not None:
         raise UsageError(f"the guardrail {twice!r} is there twice. Name each --keep once.")
     return ebm.Problem(model, energy, guardrails, **options)
+
+
+def _rate_limit(problem: ebm.Problem) -> Any:
+    return problem.rate_limit
 
 
 def _make(plant: str, **options: Any) -> gymnasium.Env:
