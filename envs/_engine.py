@@ -161,12 +161,11 @@ class Engine:
         if not (np.isfinite(physics).all() and np.isfinite(inputs).all()):
             return np.full(self.layout.num_sensors, np.nan)
         with self.lock:
-            if self.scratch is None:
-                self.scratch = mujoco.MjData(self.model)
-            mujoco.mj_setState(model, self.scratch, physics, PHYSICS)
-            mujoco.mj_setState(model, self.scratch, inputs, INPUTS)
-            mujoco.mj_forward(model, self.scratch)
-            return self.scratch.sensordata.copy()
+            data = self.scratch = self.scratch or mujoco.MjData(self.model)
+            mujoco.mj_setState(model, data, physics, PHYSICS)
+            mujoco.mj_setState(model, data, inputs, INPUTS)
+            mujoco.mj_forward(model, data)
+            return data.sensordata.copy()
 
     def rollout(self, physics, inputs, actions, parameters) -> tuple[np.ndarray, np.ndarray]:
         """States 1 … horizon and their sensors, for any broadcastable batch axes; NaN from where the physics diverged.

@@ -94,11 +94,11 @@ def load(
         spec = spec.copy() if spec is plant else spec
     else:
         try:
-            spec, compiled = _spec_of_env(env), env.unwrapped.model
+            inner: Any = env.unwrapped
+            spec, compiled, space = _spec_of_env(env), inner.model, inner.action_space
             if period is None:
-                period = env.unwrapped.frame_skip * compiled.opt.timestep
-            space = env.unwrapped.action_space
-            if action_space is None and getattr(space, "shape", None) == (compiled.nu,):
+                period = inner.frame_skip * compiled.opt.timestep
+            if action_space is None and isinstance(space, gymnasium.spaces.Box) and space.shape == (compiled.nu,):
                 action_space = ebm.Box(space.low, space.high)
         finally:
             if env is not plant:

@@ -1,5 +1,7 @@
 """MuJoCo's physics written in JAX (MJX) as a world model: for accelerators, where thousands of candidates run side by side."""
 
+import contextlib
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +21,8 @@ from ._mujoco import MujocoModel, limits, observed, refuse_delays, substeps
 from ._physics import INPUTS, PHYSICS, PhysicsState, difference, lift_physics, move_physics
 
 try:
-    from mujoco import mjx
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that Warp is not installed
+        from mujoco import mjx
 except ImportError as error:
     raise ImportError('MJX is not installed. `pip install "energy-planning[mjx]"` brings it; the C engine needs nothing more.') from error
 
@@ -87,7 +90,8 @@ class MjxModel(ebm.AbstractWorldModel):
         worlds, layout = self.worlds, self.worlds.engine.layout
 
         def advance(physics_and_warmstart, action):
-            physics, warmstart, first, last = worlds.period(*physics_and_warmstart, state.inputs, action)
+            physics, warmstart = physics_and_warmstart
+            physics, warmstart, first, last = worlds.period(physics, warmstart, state.inputs, action)
             return (physics, warmstart), (physics, first, last)
 
         begun = state.physics.at[0].set(0.0), worlds.warmstart(state.inputs)  # a relative time: nothing is lost late in an episode

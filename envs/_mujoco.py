@@ -249,7 +249,7 @@ def _rollout_jvp(engine: Engine, primals: tuple[Array, ...], tangents: tuple[Any
     d_physics, d_sensors, d_inputs, d_actions, d_parameters = tangents
     given = not isinstance(d_inputs, SymbolicZero), not isinstance(d_parameters, SymbolicZero)
     d_physics, d_sensors, d_inputs, d_actions, d_parameters = (
-        jnp.zeros(d.shape, d.dtype) if isinstance(d, SymbolicZero) else d for d in tangents
+        jnp.zeros(d.shape, jnp.float32) if isinstance(d, SymbolicZero) else d for d in tangents
     )
     results = _linearize(engine, states, inputs, actions, parameters, given=given)
     a, b, lift_sensors = results[:3]

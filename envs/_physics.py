@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 import ebm
 
@@ -89,9 +89,9 @@ class PhysicsState(ebm.AbstractState):
     - `sensors`: MuJoCo's sensordata, all of it describing this state.
     """
 
-    physics: Float[ArrayLike, "*batch physics"]
-    inputs: Float[ArrayLike, "*batch inputs"]
-    sensors: Float[ArrayLike, "*batch sensors"]
+    physics: Float[Array | np.ndarray, "*batch physics"]
+    inputs: Float[Array | np.ndarray, "*batch inputs"]
+    sensors: Float[Array | np.ndarray, "*batch sensors"]
     layout: Layout = eqx.field(static=True)
 
     def read(self, name):
@@ -99,22 +99,22 @@ class PhysicsState(ebm.AbstractState):
         return jnp.asarray(getattr(self, span.leaf))[..., span.start : span.stop]
 
     @property
-    def time(self) -> Float[ArrayLike, "*batch"]:
+    def time(self) -> Float[Array | np.ndarray, "*batch"]:
         """s."""
         return self.physics[..., 0]
 
     @property
-    def qpos(self) -> Float[ArrayLike, "*batch nq"]:
+    def qpos(self) -> Float[Array | np.ndarray, "*batch nq"]:
         """Joint positions: rad, m, and quaternions (w, x, y, z)."""
         return self.physics[..., self.layout.qpos]
 
     @property
-    def qvel(self) -> Float[ArrayLike, "*batch nv"]:
+    def qvel(self) -> Float[Array | np.ndarray, "*batch nv"]:
         """Joint velocities: rad/s, m/s."""
         return self.physics[..., self.layout.qvel]
 
     @property
-    def act(self) -> Float[ArrayLike, "*batch na"]:
+    def act(self) -> Float[Array | np.ndarray, "*batch na"]:
         """Actuator activations."""
         return self.physics[..., self.layout.act]
 
@@ -123,7 +123,8 @@ def difference(layout: Layout, a: PhysicsState, b: PhysicsState) -> Float[Array,
     """`b - a` in the tangent space at `a`: joint positions (rotations in the frame of `a`), velocities, internal state, late sensors."""
     positions = jnp.zeros(layout.nv, jnp.result_type(a.qpos, b.qpos)).at[layout.linear_dofs].set((b.qpos - a.qpos)[layout.linear_qpos])
     for q, v in layout.quaternions:
-        positions = positions.at[v : v + 3].set(_log(_multiply(_conjugate(a.qpos[q : q + 4]), b.qpos[q : q + 4])))
+        before, after = jnp.asarray(a.qpos[q : q + 4]), jnp.asarray(b.qpos[q : q + 4])
+        positions = positions.at[v : v + 3].set(_log(_multiply(_conjugate(before), after)))
     rest = [b.qvel - a.qvel, (b.physics - a.physics)[layout.internal], (b.sensors - a.sensors)[layout.late_sensors]]
     return jnp.concatenate([positions, *rest])
 

@@ -204,7 +204,7 @@ def test_difference_and_move_agree_with_mujoco():
     model = build(FREE)
     mj, layout = model.mj_model, model.engine.layout
     a, b = begin(model, 1), begin(model, 2)
-    tangent, step = np.zeros(mj.nv), np.random.default_rng(0).normal(size=layout.tangent).astype(np.float32)
+    tangent, step = np.zeros(mj.nv), jnp.float32(np.random.default_rng(0).normal(size=layout.tangent))
     mujoco.mj_differentiatePos(mj, tangent, 1.0, np.float64(a.qpos), np.float64(b.qpos))
     difference = eqx.filter_jit(model.difference)(a, b)
     np.testing.assert_allclose(difference[: mj.nv], tangent, atol=1e-6)
