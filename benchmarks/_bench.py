@@ -107,7 +107,15 @@ def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: 
     if row.oracle:
         policy = _Oracle(policy, bench)
     result = run_episode(
-        bench, policy, None, recorder, episode=seed, seed=seed, stop=stop, watch=lambda *_: None, progress=progress  # type: ignore[arg-type]
+        bench,
+        policy,
+        None,
+        recorder,
+        episode=seed,
+        seed=seed,
+        stop=stop,
+        watch=lambda *_: None,
+        progress=progress,  # type: ignore[arg-type]
     )
     return result | {"replans_ms": [round(ms, 2) for ms in recorder.replans], "results": recorder.results}
 

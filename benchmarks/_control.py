@@ -18,7 +18,7 @@ Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 Word = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
 RECOMMENDED: dict[str, dict[str, Any]] = {  # where a plant needs other settings than GENERAL
-    "CartTable-v0": {"plant_mass": 1.3, "compare": "yes"},
+    "CartTable-v0": {"plant_mass": 1.3, "compare": "yes", "horizon": 30, "samples": 48, "noise": 0.5},
 }
 GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
 

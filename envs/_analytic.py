@@ -125,9 +125,9 @@ def pendulum() -> ebm.Problem:
 
     **Returns:**
 
-    A problem on `Pendulum()`, with the goals "upright" (a direction) and "velocity" (rad/s).
+    A problem on `Pendulum()`, with the goals "upright" (the chord 2 sin ½θ from the top, m) and "velocity" (rad/s).
     """
-    energy = 2.0 * ebm.Upright("body:pole", tolerance=1.0) + 0.2 * ebm.Velocity("joint:pole", tolerance=1.0) + 0.002 * ebm.Effort()
+    energy = 2.0 * ebm.Reach(_chord, 0.0, tolerance=1.0, name="upright") + 0.2 * ebm.Velocity("joint:pole", tolerance=1.0) + 0.002 * ebm.Effort()
     return ebm.Problem(Pendulum(), energy)
 
 
@@ -147,6 +147,11 @@ def cart_pole() -> ebm.Problem:
     )
     track = ebm.KeepInside("joint:slider", -TRACK_HALF_LENGTH, TRACK_HALF_LENGTH, name="cart stays on the track")
     return ebm.Problem(CartPole(), energy, guardrails=(track,))
+
+
+def _chord(state: PendulumState) -> Float[Array, "*batch"]:
+    """2 sin ½θ: half its square is 1 − cos θ."""
+    return 2.0 * jnp.sin(0.5 * state.angle)
 
 
 def _read(values: Mapping[str, Array], angle: Float[Array, "*batch"], name: str) -> Float[Array, "*batch component"]:

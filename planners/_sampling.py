@@ -25,7 +25,8 @@ class Belief(eqx.Module):
     - `mean`, `std`: shape (knot, action), actuator units.
     - `elites`: good knots of the last round, shape (elite, knot, action); no elites for planners that keep none.
     - `low`, `high`: the box, shape (action,).
-    - `anchors`: knots worth trying in any round, shape (anchor, knot, action): the action held now, and the middle of the box.
+    - `anchors`: knots worth trying in any round, shape (anchor, knot, action): hold, rest, and both ends of the box. Noise rarely proposes
+      an end of the box for the whole horizon, and braking with all there is may be the only safe plan left.
     """
 
     mean: Float[Array, "knot action"]
@@ -100,10 +101,10 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         key, propose_key, world_key = jax.random.split(plan_state.key, 3)
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         box = problem.action_space
-        held = jnp.broadcast_to(box.clip(now.previous_action), (self.knots, box.size))
-        rest = jnp.broadcast_to(jnp.clip(jnp.zeros(box.size), box.low, box.high), held.shape)
+        constant = jnp.stack([box.clip(now.previous_action), jnp.clip(jnp.zeros(box.size), box.low, box.high), box.low, box.high])
+        anchors = jnp.broadcast_to(constant[:, None], (len(constant), self.knots, box.size))
         moved = [shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites)]
-        start = self.begin(Belief(*moved, box.low, box.high, jnp.stack([held, rest])), self._initial(problem))
+        start = self.begin(Belief(*moved, box.low, box.high, anchors), self._initial(problem))
 
         def evaluate(knots):
             return jax.vmap(judge)(knots)
