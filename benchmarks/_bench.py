@@ -123,11 +123,10 @@ def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: 
 def _prepare(row: Any) -> tuple[Any, Any]:
     import equinox as eqx
 
-    import planners
-
     from ._episodes import Floor, PlannerPolicy
     from ._goals import Wishes
     from ._plant import build
+    from ._recommended import make
 
     bench = build(row.plant, Wishes((), (), (), ()), mass=row.plant_mass, guarded=row.guarded, planned=row.planner is not None)
     if row.planner is None:
@@ -137,7 +136,7 @@ def _prepare(row: Any) -> tuple[Any, Any]:
         problem = eqx.tree_at(lambda p: (p.model.spread, p.num_latents), problem, (problem.model.spread * 0 + 1, 1))
     if row.scale != 1.0:
         problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)
-    return bench, PlannerPolicy(bench._replace(problem=problem), planners.planner(row.planner, **row.options))
+    return bench, PlannerPolicy(bench._replace(problem=problem), make(row.planner, dict(row.options)))
 
 
 class _Recorder:

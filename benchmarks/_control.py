@@ -10,17 +10,13 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from ._errors import Interrupted, UsageError
+from ._recommended import settings as recommended
 
 Texts = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 Number = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")]
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 Word = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
-
-RECOMMENDED: dict[str, dict[str, Any]] = {  # where a plant needs other settings than GENERAL
-    "CartTable-v0": {"plant_mass": 1.3, "compare": "yes", "horizon": 30, "samples": 48, "noise": 0.5},
-}
-GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +99,7 @@ class Control:
 
 def resolve(settings: Control) -> Control:
     """Fill in what was left out: with what suits this plant, or else suits most."""
-    known = GENERAL | RECOMMENDED.get(settings.plant, {})
+    known = recommended(settings.plant)
     filled: dict[str, Any] = {name: value for name, value in known.items() if getattr(settings, name) is None}
     if settings.compare is None and (settings.unguarded or settings.policy != "planner" or settings.view):
         filled["compare"] = "no"

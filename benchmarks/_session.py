@@ -22,6 +22,7 @@ from ._film import Film
 from ._goals import Wishes
 from ._judge import Judge
 from ._plant import Bench, build
+from ._recommended import make, planner_options
 from ._runs import REPORT, VIDEO, RunWriter, default_folder, make_folder, read_run, versions, write
 from ._statistics import say, say_mean, say_rate, summarise
 
@@ -119,7 +120,8 @@ def make_planner(settings: Control) -> planners.AbstractPlanner:
     if ":" in name and "" not in sys.path:
         sys.path.insert(0, "")  # one's own planner lies in the working directory, more often than not
     try:
-        return planners.planner(name, **{key: value for key, value in options.items() if value is not None})
+        asked = {key: value for key, value in options.items() if value is not None}
+        return make(name, planner_options(settings.plant, name.lower()) | asked)
     except (ValueError, TypeError) as error:
         raise UsageError(f"--planner {name}: {error}") from error
 

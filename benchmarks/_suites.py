@@ -1,8 +1,10 @@
-"""What is measured: each suite is a list of rows, each row a plant, a policy and its seeds. Settings are fixed here, before anything is run."""
+"""What is measured: a suite is a list of rows, a row a plant, a policy and its seeds. Settings are fixed here before anything is run."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+from ._recommended import OPTIONS, settings
 
 CART_SEEDS = 50
 
@@ -41,14 +43,31 @@ class Row:
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("name", "episodes", "asked")}
 
 
-CART = {"horizon": 30, "num_samples": 48, "noise": 0.5}  # as `ebm control CartTable-v0` recommends
+CART = OPTIONS["CartTable-v0"]
+QUICK = {"horizon": 20, "num_samples": 48, "num_iterations": 1, "num_knots": 20}  # HalfCheetah within 50 ms a replan
 
 
 def _cart(name: str, **options: Any) -> Row:
     return Row(name, "CartTable-v0", **({"episodes": CART_SEEDS, "plant_mass": 1.3} | options))
 
 
+def _gymnasium(plant: str, episodes: int, asked: str) -> tuple[Row, ...]:
+    planner = settings(plant)["planner"]
+    return (
+        Row(plant, plant, planner, OPTIONS[plant], episodes=episodes, asked=asked),
+        Row(f"{plant}, random", plant, policy="random", episodes=20),
+        Row(f"{plant}, zero", plant, policy="zero", episodes=20),
+    )
+
+
 SUITES: dict[str, tuple[Row, ...]] = {
+    "gymnasium": (
+        *_gymnasium("InvertedPendulum-v5", 10, "1,000 steps upright in 10 of 10"),
+        *_gymnasium("Reacher-v5", 20, "return at least -5"),
+        *_gymnasium("Pusher-v5", 20, "return at least -40 at 600 ms a replan"),
+        *_gymnasium("HalfCheetah-v5", 3, "return at least 4,500"),
+        Row("HalfCheetah-v5, 50 ms", "HalfCheetah-v5", "icem", OPTIONS["HalfCheetah-v5"] | QUICK, episodes=3, asked="what 50 ms give"),
+    ),
     "cart-table": (
         _cart("zero", policy="zero", asked="falls at least 25 times"),
         _cart("unguarded", planner="mppi", options=CART, guarded=False, asked="falls at least 5 times"),

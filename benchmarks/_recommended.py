@@ -1,0 +1,47 @@
+"""Settings that suit a plant: what `ebm control` uses when nothing else is asked for, and what the suites measure."""
+
+import importlib
+from typing import Any
+
+GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
+
+PLANTS: dict[str, dict[str, Any]] = {
+    "CartTable-v0": {"plant_mass": 1.3, "compare": "yes"},
+    "Reacher-v5": {"planner": "icem"},
+    "Pusher-v5": {"planner": "icem"},
+    "HalfCheetah-v5": {"planner": "icem"},
+}
+
+# Options of the recommended planner. `basis` is the name of a class in `planners`.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "CartTable-v0": {"horizon": 30, "num_samples": 48, "noise": 0.5},
+    "InvertedPendulum-v5": {"horizon": 20, "num_samples": 32, "noise": 0.15},
+    "Reacher-v5": {"horizon": 20, "num_samples": 48, "num_iterations": 3, "num_knots": 10, "noise": 0.2},
+    "Pusher-v5": {"horizon": 25, "num_samples": 64, "num_iterations": 2, "num_knots": 6, "noise": 0.15, "colour": 0.5},
+    "HalfCheetah-v5": {
+        "horizon": 25,
+        "num_samples": 96,
+        "num_iterations": 2,
+        "num_knots": 25,
+        "noise": 0.7,
+        "colour": 0.25,
+        "basis": "ZeroOrder",
+    },
+}
+
+
+def settings(plant: str) -> dict[str, Any]:
+    """What suits this plant, or else suits most."""
+    return GENERAL | PLANTS.get(plant, {})
+
+
+def planner_options(plant: str, planner: str) -> dict[str, Any]:
+    """Options of the planner that is recommended for this plant; none for another planner."""
+    return dict(OPTIONS.get(plant, {})) if planner == settings(plant)["planner"] else {}
+
+
+def make(planner: str, options: dict[str, Any]) -> Any:
+    """The planner; a basis may be given by its name."""
+    planners = importlib.import_module("planners")
+    basis = options.get("basis")
+    return planners.planner(planner, **options | ({"basis": getattr(planners, basis)()} if isinstance(basis, str) else {}))
