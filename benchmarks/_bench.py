@@ -115,7 +115,7 @@ def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: 
         seed=seed,
         stop=stop,
         watch=lambda *_: None,
-        progress=progress,  # type: ignore[arg-type]
+        progress=progress,
     )
     return result | {"replans_ms": [round(ms, 2) for ms in recorder.replans], "results": recorder.results}
 

@@ -43,7 +43,7 @@ def stacked(key, mean, angle, velocity):
 
     def rollout(torques):
         def step(state, torque):
-            state = pendulum_step(*state, torque)
+            state = pendulum_step(state[0], state[1], torque)
             return state, state
 
         _, (angles, velocities) = jax.lax.scan(step, (angle, velocity), torques)

@@ -104,10 +104,10 @@ class KeepApart(AbstractGuardrail):
 
     def __init__(self, source: Source, other: Source | Numbers, distance: Numbers, *, scale: Numbers = 1.0, name: str | None = None):
         self.reading = Reading(source)
-        fixed = not (isinstance(other, str | Reading) or callable(other))
-        self.other = jnp.atleast_1d(to_float(other)) if fixed else Reading(other)
+        named = Reading(other) if isinstance(other, str | Reading) or callable(other) else None
+        self.other = jnp.atleast_1d(to_float(other)) if named is None else named  # type: ignore[arg-type]
         self.distance, self.scale = to_float(distance), to_positive(scale, "scale")
-        self.name = name or (f"{self.reading.label} apart" if fixed else f"{self.reading.label} apart from {self.other.label}")
+        self.name = name or (f"{self.reading.label} apart" if named is None else f"{self.reading.label} apart from {named.label}")
 
     def stage(self, state, action, previous_action, time):
         point = self.reading(state)

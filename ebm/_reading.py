@@ -38,7 +38,7 @@ class Reading(eqx.Module):
         else:
             plain = not isinstance(source, str) and jax.tree_util.all_leaves([source]) and isinstance(source, Hashable)
             self.name = source if isinstance(source, str) else None
-            self.function = source if plain else None
+            self.function = source if plain and callable(source) else None
             self.probe = None if plain or isinstance(source, str) else source
         if not (axis is None or (isinstance(axis, str) and axis in AXES) or hasattr(axis, "__index__")):
             raise ValueError(f"`axis` must be 'x', 'y', 'z' or an index, got {axis!r}.")

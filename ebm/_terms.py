@@ -91,15 +91,16 @@ class Reach(_QuadraticGoal):
     def __init__(
         self,
         source: Source,
-        goal: Numbers | Any,
+        goal: Any,
         *,
         axis: str | int | None = None,
         tolerance: Numbers = 0.02,
         name: str = "reach",
     ):
         self.reading = Reading(source, axis)
-        self.target = Reading(goal, axis) if isinstance(goal, str) or callable(goal) else None
-        self.goal = jnp.zeros(0, jnp.float32) if self.target is not None else jnp.atleast_1d(to_float(goal))
+        followed = isinstance(goal, str) or callable(goal)
+        self.target = Reading(goal, axis) if followed else None
+        self.goal = jnp.zeros(0, jnp.float32) if followed else jnp.atleast_1d(to_float(goal))
         self.tolerance = to_positive(tolerance, "tolerance")
         self.name = name
 
@@ -234,7 +235,7 @@ class Track(_Quadratic):
     def __init__(
         self,
         source: Source,
-        reference: Numbers | Any,
+        reference: Any,
         *,
         period: Numbers = 0.1,
         axis: str | int | None = None,
@@ -353,7 +354,7 @@ def tolerance(
     """
     if not 0.0 < value_at_margin < 1.0:
         raise ValueError(f"`value_at_margin` must be in (0, 1), got {value_at_margin}. It is the value one margin outside.")
-    outside = jnp.maximum(jnp.maximum(low - x, x - high), 0.0) / jnp.maximum(to_float(margin), SMALL)
+    outside = jnp.maximum(jnp.maximum(to_float(low) - x, x - to_float(high)), 0.0) / jnp.maximum(to_float(margin), SMALL)
     return jnp.exp(math.log(value_at_margin) * outside**2)
 
 

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 State = TypeVar("State")
@@ -20,7 +21,7 @@ def to_float(x: Numbers) -> Array:
 
 def concrete(x: Any) -> bool:
     """Whether `x` has values that can be looked at, i.e. no part of it is being traced."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x))
 
 
 def to_positive(x: Numbers, name: str) -> Array:

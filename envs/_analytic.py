@@ -127,7 +127,9 @@ def pendulum() -> ebm.Problem:
 
     A problem on `Pendulum()`, with the goals "upright" (the chord 2 sin ½θ from the top, m) and "velocity" (rad/s).
     """
-    energy = 2.0 * ebm.Reach(_chord, 0.0, tolerance=1.0, name="upright") + 0.2 * ebm.Velocity("joint:pole", tolerance=1.0) + 0.002 * ebm.Effort()
+    energy = (
+        2.0 * ebm.Reach(_chord, 0.0, tolerance=1.0, name="upright") + 0.2 * ebm.Velocity("joint:pole", tolerance=1.0) + 0.002 * ebm.Effort()
+    )
     return ebm.Problem(Pendulum(), energy)
 
 

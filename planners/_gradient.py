@@ -105,6 +105,7 @@ class GradientPlanner(AbstractPlanner):
             length = jnp.where(usable & (norm > 0), norm, 1.0)
             slope = jnp.where(usable[:, None, None], slope / length[:, None, None], 0.0)
             step, memory = jax.vmap(self.optimiser.update)(slope, memory)
+            step = jnp.asarray(step)
             x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
             return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(usable & (norm > 0)))
 

@@ -103,8 +103,8 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         box = problem.action_space
         constant = jnp.stack([box.clip(now.previous_action), jnp.clip(jnp.zeros(box.size), box.low, box.high), box.low, box.high])
         anchors = jnp.broadcast_to(constant[:, None], (len(constant), self.knots, box.size))
-        moved = [shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites)]
-        start = self.begin(Belief(*moved, box.low, box.high, anchors), self._initial(problem))
+        mean, std, elites = (shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites))
+        start = self.begin(Belief(mean, std, elites, box.low, box.high, anchors), self._initial(problem))
 
         def evaluate(knots):
             return jax.vmap(judge)(knots)
