@@ -100,7 +100,8 @@ class Reach(_QuadraticGoal):
         self.reading = Reading(source, axis)
         followed = isinstance(goal, str) or callable(goal)
         self.target = Reading(goal, axis) if followed else None
-        self.goal = jnp.zeros(0, jnp.float32) if followed else jnp.atleast_1d(to_float(goal))
+        numbers: Any = () if followed else goal
+        self.goal = jnp.atleast_1d(to_float(numbers))
         self.tolerance = to_positive(tolerance, "tolerance")
         self.name = name
 

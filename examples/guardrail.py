@@ -85,7 +85,7 @@ for name, best in chosen.items():
 axes["map"].legend(loc="upper right")
 axes["time"].axhspan(EDGE, 1.2, fc="#dddddd", hatch="///", ec="#666666", label="beyond the edge")
 axes["time"].axhline(GOAL, color="black", ls=":", lw=1, label="goal")
-axes["time"].legend(loc="lower right")
+axes["time"].legend(loc="upper left", fontsize=8)
 axes["time"].set(xlabel="time (s)", ylabel="cart (m)", ylim=(0.6, 1.12), xlim=(0, time[-1]))
 figure.savefig(options.out / "guardrail.png", dpi=110)
 
