@@ -99,6 +99,7 @@ class Camera:
         if camera is not None and view is not None:
             raise ValueError("`view` places the free camera, so it needs `camera=None`. Drop one of the two.")
         self.model, self.height, self.width, self.samples, self.shadows = model, height, width, samples, shadows
+        self._rays = _without_culling(model)
         self._id = None if camera is None else _find_camera(model, camera)
         self._view = _free_view(model, view or {})
         fovy = model.vis.global_.fovy if self._id is None else model.cam_fovy[self._id]
@@ -199,7 +200,7 @@ class Camera:
         eye, axes = self._pose(data)
         height, width = self.height * samples, self.width * samples
         grid = self._grid(axes, samples)
-        geom_id, depth, normal = _multi_ray(self.model, data, eye, grid.rays)
+        geom_id, depth, normal = _multi_ray(self._rays, data, eye, grid.rays)
         normal = np.ascontiguousarray(normal.reshape(-1, 3).T, np.float32)
         depth[geom_id < 0] = np.nan
         depth = depth.astype(np.float32)
@@ -242,7 +243,7 @@ class Camera:
         if self.shadows and lamp.shadow:
             at = np.flatnonzero(amount > 0)
             lifted = (points[:, at] + np.float32(SHADOW_BIAS * model.stat.extent) * normal[:, at]).T.astype(float)
-            geom_id, part, _ = _multi_ray(model, data, source, lifted - source)
+            geom_id, part, _ = _multi_ray(self._rays, data, source, lifted - source)
             amount[at] *= (geom_id < 0) | (part >= 1)
         return amount
 
@@ -275,6 +276,17 @@ def draw_lines(
             column, row = np.rint(begin + part * step).astype(int).clip(0, last).T
             image[row, column] = color
     return image
+
+
+def _without_culling(model: mujoco.MjModel) -> mujoco.MjModel:
+    """A model for rays: MuJoCo skips a body whose tree of *colliding* geoms a ray misses, and with it what is only there to be looked at."""
+    collides = (model.geom_contype | model.geom_conaffinity) != 0
+    mixed = [b for b in range(model.nbody) if np.unique(collides[model.geom_bodyid == b]).size == 2]
+    if not mixed:
+        return model
+    model = model.__copy__()
+    model.body_bvhnum[mixed], model.body_bvhadr[mixed] = 0, -1
+    return model
 
 
 def _find_camera(model: mujoco.MjModel, camera: str | int) -> int:

@@ -278,3 +278,21 @@ def test_lines_beyond_the_picture_cost_and_show_nothing():
     assert drawn[2].all()
     assert drawn.sum() == 8
     assert not draw_lines(image, fan[:0], (1, 2, 3)).any()
+
+
+def test_what_is_only_looked_at_is_not_cut_off_by_what_collides():
+    xml = """
+    <mujoco>
+      <worldbody>
+        <camera name="front" pos="0 -2 0" xyaxes="1 0 0 0 0 1"/>
+        <body><geom type="box" size="0.05 0.05 0.05"/><geom name="look" type="sphere" size="0.4" contype="0" conaffinity="0"/></body>
+      </worldbody>
+    </mujoco>
+    """
+    model = mujoco.MjModel.from_xml_string(xml)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    seen = Camera(model, "front", height=64, width=64).segment(data) == model.geom("look").id
+    radius = np.sqrt(seen.sum() / np.pi)
+    assert seen.any(axis=0).sum() == pytest.approx(2 * radius, rel=0.1)
+    assert seen.any(axis=1).sum() == pytest.approx(2 * radius, rel=0.1)
