@@ -279,7 +279,7 @@ def draw_lines(
 
 
 def _without_culling(model: mujoco.MjModel) -> mujoco.MjModel:
-    """A model for rays: MuJoCo skips a body whose tree of *colliding* geoms a ray misses, and with it what is only there to be looked at."""
+    """A model for rays: they pass by a body whose *colliding* geoms they miss, and so miss what is only there to be looked at."""
     collides = (model.geom_contype | model.geom_conaffinity) != 0
     mixed = [b for b in range(model.nbody) if np.unique(collides[model.geom_bodyid == b]).size == 2]
     if not mixed:
