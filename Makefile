@@ -39,6 +39,7 @@ test-slow: $(WITH_MJX)
 
 bench: $(INSTALLED)
 	$(VENV)/bin/ebm bench $(ARGS)
+	$(RUN) pytest benchmarks/bench_*.py --benchmark-json=benchmarks/results/speed.json
 
 lint: $(INSTALLED)
 	$(RUN) ruff check .
