@@ -4,8 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._noise import white
-from ._sampling import AbstractSamplingPlanner, Belief, with_anchors
+from ._sampling import AbstractSamplingPlanner, Belief, gaussian
 
 ELITES = 0.1  # share of the samples, by default
 
@@ -29,8 +28,7 @@ class CEM(AbstractSamplingPlanner):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))
 
     def propose(self, belief, *, key):
-        samples = belief.mean + belief.std * white((self.num_samples, *belief.mean.shape), key=key)
-        return with_anchors(belief, samples)
+        return gaussian(belief, self.num_samples, key=key)
 
     def update(self, belief, candidates, ranking):
         best = candidates[ranking.order[: elite_count(self.elites, self.num_samples)]]

@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._noise import white
-from ._sampling import AbstractSamplingPlanner, with_anchors
+from ._sampling import AbstractSamplingPlanner, gaussian
 
 BISECTIONS = 12
 LOG_TEMPERATURE = 8.0  # the search covers e^±8 standard deviations of the energies
@@ -30,8 +29,7 @@ class MPPI(AbstractSamplingPlanner):
         return eqx.tree_at(lambda b: b.std, belief, initial)
 
     def propose(self, belief, *, key):
-        samples = belief.mean + belief.std * white((self.num_samples, *belief.mean.shape), key=key)
-        return with_anchors(belief, samples)
+        return gaussian(belief, self.num_samples, key=key)
 
     def update(self, belief, candidates, ranking):
         weights = boltzmann(ranking.energy, self.effective * self.num_samples)

@@ -4,8 +4,7 @@ import equinox as eqx
 
 import ebm
 
-from ._noise import white
-from ._sampling import AbstractSamplingPlanner, with_anchors
+from ._sampling import AbstractSamplingPlanner, gaussian
 
 
 class PredictiveSampling(AbstractSamplingPlanner):
@@ -15,8 +14,7 @@ class PredictiveSampling(AbstractSamplingPlanner):
         return eqx.tree_at(lambda b: b.std, belief, initial)
 
     def propose(self, belief, *, key):
-        samples = belief.mean + belief.std * white((self.num_samples, *belief.mean.shape), key=key)
-        return with_anchors(belief, samples)
+        return gaussian(belief, self.num_samples, key=key)
 
     def update(self, belief, candidates, ranking):
         return eqx.tree_at(lambda b: b.mean, belief, ebm.pick(candidates, ranking.best))

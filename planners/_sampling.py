@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift
+from ._noise import white
 from ._planner import AbstractPlanner, all_finite, check_requirements, finish
 from ._rank import rank
 
@@ -129,6 +130,11 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     def _initial(self, problem: ebm.AbstractProblem) -> Float[Array, "knot action"]:
         box = problem.action_space
         return jnp.broadcast_to(self.noise * box.half_range, (self.knots, box.size))
+
+
+def gaussian(belief: Belief, count: int, *, key: Key[Array, ""]) -> Float[Array, "candidates knot action"]:
+    """Candidates around the mean, independent at every knot, and the anchors."""
+    return with_anchors(belief, belief.mean + belief.std * white((count, *belief.mean.shape), key=key))
 
 
 def with_anchors(belief: Belief, samples: Float[Array, "candidates knot action"], *extra: Array) -> Float[Array, "candidates knot action"]:
