@@ -194,8 +194,7 @@ class Problem(AbstractProblem):
         if self.num_latents == 1:
             latents = self.model.sample_latents(actions.shape[0], key=key)
             return self._judge(state, actions, now, latents)
-        keys = jax.random.split(key, self.num_latents)
-        latents = jax.vmap(lambda key: self.model.sample_latents(actions.shape[0], key=key))(keys)
+        latents = self.model.sample_worlds(actions.shape[0], self.num_latents, key=key)
         draws = jax.vmap(lambda latents: self._judge(state, actions, now, latents), axis_size=self.num_latents)(latents)
         risk, slope = jax.value_and_grad(self.risk)(draws.energy)
         finite = jnp.all(draws.finite) & jnp.isfinite(risk)

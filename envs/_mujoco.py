@@ -128,6 +128,15 @@ class MujocoModel(ebm.AbstractWorldModel):
     def sample_latents(self, horizon, *, key: Key[Array, ""]):
         return ebm.Latents(episode=jax.random.uniform(key, self.parameters.shape)) if self.engine.parameters else None
 
+    def sample_worlds(self, horizon, count, *, key):
+        if not self.engine.parameters:
+            return None
+        # a Latin hypercube (McKay, Beckman and Conover 1979): every parameter has one draw in each of `count` equal parts of its range
+        shuffle, within = jax.random.split(key)
+        parts = jnp.tile(jnp.arange(count, dtype=jnp.float32)[:, None], (1, self.parameters.size))
+        parts = jax.random.permutation(shuffle, parts, axis=0, independent=True)
+        return ebm.Latents(episode=(parts + jax.random.uniform(within, parts.shape)) / count)
+
     def rollout(self, state, actions, latents=None):
         state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state)
         parameters = self._parameters(latents)

@@ -426,3 +426,21 @@ def test_sleeping_bodies_of_one_candidate_do_not_sleep_in_the_next():
     state, still = begin(awake), np.zeros((40, 2), np.float32)
     asleep.rollout(state, still)
     np.testing.assert_array_equal(asleep.rollout(state, drive(awake, 10)).physics, awake.rollout(state, drive(awake, 10)).physics)
+
+
+def test_worlds_are_spread_over_the_whole_range():
+    model = envs.MujocoModel(mujoco.MjModel.from_xml_string(SLIDER), parameters={"mass": 1.0, "damping": 1.0})
+    worlds = model.sample_worlds(5, 4, key=jax.random.key(0)).episode
+    assert worlds.shape == (4, 2)
+    np.testing.assert_array_equal(np.sort(np.floor(4 * np.asarray(worlds)), axis=0), np.arange(4.0)[:, None].repeat(2, axis=1))
+    again = model.sample_worlds(5, 4, key=jax.random.key(1)).episode
+    assert not np.array_equal(worlds, again)
+    assert envs.MujocoModel(mujoco.MjModel.from_xml_string(SLIDER)).sample_worlds(5, 4, key=jax.random.key(0)) is None
+
+
+SLIDER = """
+<mujoco>
+  <worldbody><body name="cart"><joint name="slider" type="slide" axis="1 0 0" damping="1"/><geom size="0.1" mass="1"/></body></worldbody>
+  <actuator><motor joint="slider" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
