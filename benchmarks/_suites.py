@@ -70,8 +70,8 @@ SUITES: dict[str, tuple[Row, ...]] = {
     ),
     "cart-table": (
         _cart("zero", policy="zero", asked="falls at least 25 times"),
-        _cart("unguarded", planner="mppi", options=CART, guarded=False, asked="falls at least 5 times"),
         _cart("guarded", planner="mppi", options=CART, asked="0 falls, 50 of 50 at the goal"),
+        _cart("unguarded", planner="mppi", options=CART, guarded=False, asked="falls at least 5 times"),
         _cart("oracle", planner="mppi", options=CART | {"num_samples": 4096}, oracle=True, asked="50 of 50 safe and at the goal"),
     ),
     "energy-scale": (

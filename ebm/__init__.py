@@ -48,3 +48,4 @@ from ._types import Discrete as Discrete
 from ._types import Latents as Latents
 from ._types import Now as Now
 from ._types import Trajectory as Trajectory
+from ._types import to_float as to_float

@@ -88,10 +88,10 @@ class AbstractWorldModel(eqx.Module):
         return None
 
     def sample_worlds(self, horizon: int, count: int, *, key: Key[Array, ""]) -> Latents | None:
-        """Base noise for `count` rollouts that shall be compared or summarised together: leaves with a leading axis.
+        """Base noise for `count` rollouts that are compared or summarised together: leaves with a leading axis.
 
-        By default independent draws of `sample_latents`. A model whose noise can be spread evenly does so: a guardrail that must hold in the
-        worst of a few worlds should not depend on whether a bad one happened to be among them.
+        By default independent draws of `sample_latents`. A model whose noise can be spread evenly does so: a guardrail that must hold in
+        the worst of a few worlds should not depend on whether a bad one happened to be among them.
         """
         return jax.vmap(lambda key: self.sample_latents(horizon, key=key))(jax.random.split(key, count))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import gymnasium
 import jax.numpy as jnp
 import mujoco
@@ -25,11 +26,30 @@ GOAL = TABLE_HALF_LENGTH - 0.05  # m
 AT_GOAL = 0.02  # m from the goal
 SETTLED = 1.0  # s at the goal that count as success
 FORCE_LIMIT = 5.0  # N
+SHOVE = 0.3  # m/s, that a shove changes the speed by, at most
 DROP = 0.01  # m that a wheel sinks below the table top when the cart falls
 START = 0.5  # m from the middle of the table, at most
 REWARD_MARGIN = 0.5  # m from the goal at which a tenth of the reward is left
 UNCERTAIN = {"mass": (1.0, 1.6), "friction": (0.7, 1.3), "damping": (0.7, 1.3)}  # what the plan model believes possible, as factors
 WHEELS = ("site:wheel_left", "site:wheel_right")
+
+
+class RoomToBrake(ebm.AbstractGuardrail):
+    """A cart that was shoved outwards at this moment, and then braked with all there is, would stop with its wheels on the table.
+
+    `|x| + half wheelbase + (v + Δv)² / 2a + (v + Δv) · period − half length`, in m, for either edge. A shove uses the room up for a moment.
+    """
+
+    shove: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=SHOVE)
+    deceleration: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=FORCE_LIMIT / UNCERTAIN["mass"][1])
+    scale: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=HALF_WHEELBASE)
+    name: str = eqx.field(static=True, default="room to brake after a shove")
+
+    def stage(self, state, action, previous_action, time):
+        position, speed = state.read("joint:slider")[0], state.read("velocity:joint:slider")[0]
+        outward = jnp.maximum(jnp.stack([speed, -speed]) + self.shove, 0.0)
+        stop = outward**2 / (2.0 * self.deceleration) + outward * PERIOD
+        return jnp.max(jnp.stack([position, -position]) + HALF_WHEELBASE + stop - TABLE_HALF_LENGTH)
 
 
 class CartTableEnv(AbstractMujocoEnv):
@@ -48,7 +68,7 @@ class CartTableEnv(AbstractMujocoEnv):
         *,
         mass: float | int = 1.0,
         friction_spread: float | int = 0.3,
-        shove_speed: float | int = 0.3,
+        shove_speed: float | int = SHOVE,
         shove_rate: float | int = 0.5,
         quiet: float | int = 2.0,
         seconds: float | int = 12.0,
@@ -145,14 +165,15 @@ def cart_table(*, guarded: bool = True, goal: ArrayLike | None = None, mass: Arr
 
     **Returns:**
 
-    A problem with the goals "goal" (m) and "rest" (m/s) and, if guarded, the guardrail "wheels stay on the table".
+    A problem with the goals "goal" (m) and "rest" (m/s) and, if guarded, the guardrails "wheels stay on the table" and "room to brake after
+    a shove": without the second, a shove at full speed just before the edge could not be stopped by anybody.
     """
     model = load(XML, period=PERIOD, parameters={"mass": mass, "friction": 1.0, "damping": 1.0}).randomise(UNCERTAIN)
     reach = ebm.Reach("joint:slider", GOAL if goal is None else goal, tolerance=AT_GOAL, name="goal")
     rest = 0.3 * ebm.Velocity("joint:slider", tolerance=0.1, name="rest")
     energy = reach + rest + 0.1 * ebm.Effort(FORCE_LIMIT)
     table = ebm.KeepInside(_wheels, -TABLE_HALF_LENGTH, TABLE_HALF_LENGTH, scale=HALF_WHEELBASE, name="wheels stay on the table")
-    return ebm.Problem(model, energy, guardrails=(table,) if guarded else (), num_latents=num_latents)
+    return ebm.Problem(model, energy, guardrails=(table, RoomToBrake()) if guarded else (), num_latents=num_latents)
 
 
 def _wheels(state: PhysicsState) -> Float[Array, "2"]:
