@@ -16,7 +16,6 @@ import pytest
 import ebm
 import envs
 import planners
-from envs._engine import POOL
 
 SAMPLES, HORIZON, ROUNDS = 128, 50, 100
 
@@ -54,22 +53,20 @@ class Recorder:
         return self.inner.rollout(*args, **options)
 
 
-def bare_calls(call):
+def bare_calls(call, model):
     """The C calls that `call` makes, as functions of nothing that write into buffers of their own."""
     jax.block_until_ready(call())
-    pool: Any = POOL
+    pool: Any = model.engine.pool
     pool.rollout = recorder = Recorder(pool.rollout)
     try:
         jax.block_until_ready(call())
     finally:
         pool.rollout = recorder.inner
-    return [bare_call(*given) for given in recorder.calls]
+    return [bare_call(pool.rollout, *given) for given in recorder.calls]
 
 
-def bare_call(args, options):
+def bare_call(rollout, args, options):
     options |= {name: np.empty_like(options[name]) for name in ("state", "sensordata")}
-    rollout = POOL.rollout
-    assert rollout is not None
     return len(args[2]), options["nstep"], lambda: rollout.rollout(*args, **options)
 
 
@@ -88,7 +85,7 @@ def test_a_replan_costs_little_more_than_its_rollouts(benchmark, interleave, rec
     for _ in range(3):  # the pusher pushes
         _, plan_state = plan(problem, state, plan_state, now)
     replan = eqx.filter_jit(lambda plan_state: planner.plan(problem, state, plan_state, now))
-    (rows, steps, bare), (_, _, mean) = bare_calls(lambda: replan(plan_state))
+    (rows, steps, bare), (_, _, mean) = bare_calls(lambda: replan(plan_state), problem.model)
     assert (rows, steps) == (SAMPLES, HORIZON + 1)
     calls = {"replan": lambda: replan(plan_state), "bare": bare, "mean": mean}
     times = interleave(calls, ROUNDS)
@@ -106,7 +103,7 @@ def test_linearize_costs_little_more_than_its_rollouts(benchmark, interleave, re
     actions = jax.random.uniform(jax.random.key(0), (HORIZON, 2), minval=-2.0, maxval=5.0)
     trajectory = ebm.Trajectory(eqx.filter_jit(model.rollout)(state, actions), actions, ebm.Now(0, jnp.zeros(2)), model.dt)
     linearize = eqx.filter_jit(model.linearize)
-    parts = bare_calls(lambda: linearize(trajectory))
+    parts = bare_calls(lambda: linearize(trajectory), problem.model)
     times = interleave({"linearize": lambda: linearize(trajectory), "bare": lambda: [call() for *_, call in parts]}, ROUNDS)
     medians = {name: 1e3 * float(np.median(taken)) for name, taken in times.items()}
     ratio = medians["linearize"] / medians["bare"]

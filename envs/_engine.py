@@ -123,6 +123,11 @@ class Engine:
         """s per control period."""
         return float(self.model.opt.timestep * self.substeps)
 
+    @property
+    def pool(self) -> Pool:
+        """The one pool of threads that all engines share."""
+        return POOL
+
     def forget(self) -> None:
         """Drop what a thread that did not survive a fork may have been using."""
         self.lock = threading.Lock()

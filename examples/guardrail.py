@@ -25,8 +25,9 @@ options = parser.parse_args()
 side, worlds = (21, 8) if options.quick else (51, 16)
 
 # The cart rolls towards the goal at 1 m/s. How heavy it is, 1.0 to 1.6 kg, and its friction are not known: each world has its own.
-problem = envs.cart_table(num_latents=1)
-model, (table,) = problem.model, problem.guardrails
+task = envs.cart_table()
+model, table = task.model, task.guardrails[0]
+problem = ebm.Problem(model, task.energy, table)
 state = model.state(qpos=[0.6, 0, 0, 0, 0], qvel=[1.0, 0, 0, 50, 50])
 now = ebm.Now(jnp.int32(0), jnp.zeros(1), jnp.float32(model.dt))
 keys = jax.random.split(jax.random.key(0), worlds)

@@ -131,7 +131,7 @@ def test_the_demo_compares_with_and_without_its_guardrail(tmp_path, capsys):
     assert list(runs) == ["guarded", "unguarded"]
     for label in runs:
         run = read_run(out / label)
-        assert run.config["problem"]["guardrails"] == ["wheels stay on the table"]
+        assert run.config["problem"]["guardrails"] == ["wheels stay on the table", "room to brake after a shove"]
         assert run.config["problem"]["guarded"] == (label == "guarded")
         assert run.config["settings"]["plant_mass"] == 1.3
         assert all("wheels stay on the table" in step["margins"] for step in run.steps)

@@ -117,7 +117,7 @@ def test_any_model_takes_an_energy_and_offers_what_it_reads():
 def test_the_cart_comes_with_its_guardrail_and_plan_model():
     env = gymnasium.make("CartTable-v0", mass=1.3, goal=0.5)
     problem = envs.problem(env)
-    assert [guardrail.name for guardrail in problem.guardrails] == ["wheels stay on the table"]
+    assert [guardrail.name for guardrail in problem.guardrails] == ["wheels stay on the table", "room to brake after a shove"]
     assert np.isclose(problem.model.mj_model.body_mass.sum(), 1.0)
     assert problem.energy.parts[0].goal == 0.5
     env.reset(seed=0)
