@@ -11,7 +11,7 @@ from ._runs import Run, read_run, write
 from ._statistics import say, say_mean, summarise
 
 CSS = Path(__file__).with_name("report.css")
-SCORES: tuple[tuple[str, str], ...] = (("success", "success"), ("safe", "guardrails kept"), ("survived", "not terminated"))
+SCORES: tuple[tuple[str, str], ...] = (("success", "success"), ("survived", "not terminated"))
 
 
 def write_report(folders: Mapping[str, Path], path: Path) -> Path:
@@ -109,9 +109,9 @@ def tiles(label: str, run: Run) -> str:
         cells.append(tile(say(summary["return"]["mean"], 4), "return", "", _interval(summary["return"])))
     if "distance" in summary and summary["distance"]["mean"] is not None:
         cells.append(tile(say(summary["distance"]["mean"], 2), "distance to the goal at the end", "", _interval(summary["distance"])))
-    margins = [value for value in summary.get("margins", {}).values() if value is not None]
-    if margins:
-        cells.append(tile(say(min(margins)), "smallest margin", "good" if min(margins) >= 0 else "bad"))
+    for name, kept in summary.get("kept", {}).items():
+        tone = "good" if kept["count"] == kept["of"] else "bad"
+        cells.append(tile(f"{kept['count']} of {kept['of']}", f"kept: {name}", tone, f"smallest margin {say(summary['margins'][name])}"))
     if "replan_ms" in summary:
         cells.append(tile(f"{summary['replan_ms']['p50']:.1f} ms", "replan, median", "", f"p99 {summary['replan_ms']['p99']:.1f} ms"))
     title = f"<h2>{html.escape(label)}</h2>" if label else "<p></p>"

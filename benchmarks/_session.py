@@ -192,14 +192,14 @@ def table(summaries: dict[str, dict[str, Any]], settings: Control) -> Table:
         "steps": lambda s: say_mean(s["steps"], 4),
         "not terminated": lambda s: say_rate(s["survived"]),
         "success": lambda s: say_rate(s["success"]) if "success" in s else "",
-        "guardrails kept": lambda s: say_rate(s["safe"]) if "safe" in s else "",
-        "smallest margin": lambda s: say(min(v for v in s["margins"].values())) if s.get("margins") else "",
         "energy per step": lambda s: say_mean(s["energy"]) if "energy" in s else "",
         "distance at the end": lambda s: say_mean(s["distance"]) if "distance" in s else "",
         "replan p50 / p99": lambda s: f"{s['replan_ms']['p50']:.1f} / {s['replan_ms']['p99']:.1f} ms" if "replan_ms" in s else "",
         "first plan": lambda s: f"{s['first_plan_s']:.1f} s" if s.get("first_plan_s") else "",
         "plans": lambda s: ", ".join(f"{count} {name}" for name, count in s.get("results", {}).items()),
     }
+    guardrails = dict.fromkeys(name for summary in summaries.values() for name in summary.get("kept", {}))
+    rows |= {name: lambda s, name=name: f"{say_rate(s['kept'][name])}, margin {say(s['margins'][name])}" for name in guardrails}
     for name, cell in rows.items():
         cells = [cell(summary) if summary["episodes"] else "" for summary in summaries.values()]
         if any(cells):

@@ -56,6 +56,7 @@ def summarise(steps: Sequence[dict[str, Any]], episodes: Sequence[dict[str, Any]
     margins = [episode["margins"] for episode in episodes if episode.get("margins")]
     if margins:
         summary["safe"] = rate([all(value is not None and value >= 0 for value in margin.values()) for margin in margins])
+        summary["kept"] = {name: rate([m.get(name) is not None and m[name] >= 0 for m in margins]) for name in margins[0]}
         summary["margins"] = {name: min((m[name] for m in margins if m.get(name) is not None), default=None) for name in margins[0]}
     if replans:
         summary["replan_ms"] = {"p50": float(np.percentile(replans, 50)), "p99": float(np.percentile(replans, 99)), "count": len(replans)}
