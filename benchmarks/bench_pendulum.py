@@ -6,7 +6,6 @@ hand-written MPPI that stacks the same states and draws the same normals, and at
 
 import time
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +78,7 @@ def ours():
     state = problem.model.example_state()
     plan_state = planner.init(problem, state, key=jax.random.key(0))
     now = ebm.Now(0, jnp.zeros(1), problem.dt)
-    plan = eqx.filter_jit(lambda plan_state: planner.plan(problem, state, plan_state, now))
+    plan = jax.jit(lambda plan_state: planner.plan(problem, state, plan_state, now))
     return plan, plan_state
 
 
