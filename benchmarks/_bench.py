@@ -11,14 +11,13 @@ import tyro
 from ._errors import Interrupted, UsageError, near
 
 RESULTS = Path(__file__).parent / "results"
-PARTIAL = 1  # s between writes, at least
 
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
     """Run benchmark suites: every row of a table, with floors beside it, into a JSON file that is written after each episode.
 
-    A suite that was interrupted goes on where it stopped. Episodes that were recorded under other settings or versions are run again.
+    A suite that was interrupted goes on where it stopped. Episodes that were recorded under other settings are run again.
     """
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"

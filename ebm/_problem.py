@@ -13,7 +13,7 @@ from ._energy import AbstractEnergy, AbstractGoalEnergy, AbstractStageEnergy
 from ._guardrail import AbstractGuardrail
 from ._model import AbstractWorldModel
 from ._risk import AbstractRisk, Mean
-from ._types import Box, Latents, Now, Numbers, Trajectory, concrete, to_float
+from ._types import Box, Latents, Now, Numbers, Trajectory, all_finite, concrete, to_float
 
 
 class Evaluation(eqx.Module):
@@ -224,7 +224,7 @@ class Problem(AbstractProblem):
             if value.ndim != 0:
                 raise ValueError(f"An energy is a scalar, but the term {name!r} has shape {value.shape}. Sum over its components.")
         energy = sum(terms.values(), jnp.float32(0.0))
-        finite = _all_finite(states) & jnp.isfinite(energy)
+        finite = all_finite(states) & jnp.isfinite(energy)
         after = jax.tree.map(lambda leaf: leaf[1:], states)
         arguments = (after, actions, trajectory.previous_actions, trajectory.times[1:])
         violations = {g.name: to_float(jax.vmap(g.stage)(*arguments) / g.scale) for g in self.guardrails}
@@ -257,9 +257,3 @@ def _nodes(problem: AbstractProblem) -> list[AbstractGoalEnergy]:
 def _goals(problem: AbstractProblem) -> dict[int, AbstractGoalEnergy]:
     """The goals that can be swapped: one without numbers follows a reading instead."""
     return {i: node for i, node in enumerate(_nodes(problem)) if node.goal.size > 0}
-
-
-def _all_finite(tree: PyTree) -> Bool[Array, ""]:
-    # 0 · x is 0 or NaN, and a dot product with it is the fastest reduction there is on a CPU
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
-    return sum((jnp.dot(0.0 * leaf.ravel(), jnp.ones(leaf.size, leaf.dtype)) for leaf in leaves), jnp.float32(0.0)) == 0.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 import ebm
 
@@ -14,18 +14,14 @@ FORCE_LIMIT = 10.0  # N, of CartPole-v1, which pushes with all of it one way or 
 TRACK_HALF_LENGTH = 2.4  # m, of CartPole-v1
 
 
-def _to_float(x: ArrayLike) -> Array:
-    return jnp.asarray(x, jnp.float32)
-
-
 class PendulumState(ebm.AbstractState):
     """A pendulum: `angle` (rad, 0 is upright, not wrapped) and `velocity` (rad/s).
 
     Reads "angle" or "joint:pole", "velocity" or "velocity:joint:pole", and "up:body:pole", the direction of the pole.
     """
 
-    angle: Float[Array, "*batch"] = eqx.field(converter=_to_float)
-    velocity: Float[Array, "*batch"] = eqx.field(converter=_to_float)
+    angle: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
+    velocity: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
 
     def read(self, name):
         values = {"angle": self.angle, "joint:pole": self.angle, "velocity": self.velocity, "velocity:joint:pole": self.velocity}
@@ -39,10 +35,10 @@ class CartPoleState(ebm.AbstractState):
     and "up:body:pole", the direction of the pole.
     """
 
-    position: Float[Array, "*batch"] = eqx.field(converter=_to_float)
-    velocity: Float[Array, "*batch"] = eqx.field(converter=_to_float)
-    angle: Float[Array, "*batch"] = eqx.field(converter=_to_float)
-    spin: Float[Array, "*batch"] = eqx.field(converter=_to_float)
+    position: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
+    velocity: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
+    angle: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
+    spin: Float[Array, "*batch"] = eqx.field(converter=ebm.to_float)
 
     def read(self, name):
         values = {"position": self.position, "velocity": self.velocity, "angle": self.angle, "spin": self.spin}
@@ -63,10 +59,10 @@ class Pendulum(ebm.AbstractWorldModel):
     - `action_space`: torques, N m.
     """
 
-    gravity: Float[Array, ""] = eqx.field(converter=_to_float, default=10.0)
-    mass: Float[Array, ""] = eqx.field(converter=_to_float, default=1.0)
-    length: Float[Array, ""] = eqx.field(converter=_to_float, default=1.0)
-    speed_limit: Float[Array, ""] = eqx.field(converter=_to_float, default=SPEED_LIMIT)
+    gravity: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=10.0)
+    mass: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1.0)
+    length: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1.0)
+    speed_limit: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=SPEED_LIMIT)
     action_space: ebm.Box = eqx.field(default_factory=lambda: ebm.Box([-TORQUE_LIMIT], [TORQUE_LIMIT]))
     dt: float = eqx.field(static=True, converter=float, default=0.05)
 
@@ -93,10 +89,10 @@ class CartPole(ebm.AbstractWorldModel):
     - `action_space`: forces, N.
     """
 
-    gravity: Float[Array, ""] = eqx.field(converter=_to_float, default=9.8)
-    cart_mass: Float[Array, ""] = eqx.field(converter=_to_float, default=1.0)
-    pole_mass: Float[Array, ""] = eqx.field(converter=_to_float, default=0.1)
-    half_length: Float[Array, ""] = eqx.field(converter=_to_float, default=0.5)
+    gravity: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=9.8)
+    cart_mass: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1.0)
+    pole_mass: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
+    half_length: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
     action_space: ebm.Box = eqx.field(default_factory=lambda: ebm.Box([-FORCE_LIMIT], [FORCE_LIMIT]))
     dt: float = eqx.field(static=True, converter=float, default=0.02)
 

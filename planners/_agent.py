@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 import ebm
 
-from ._planner import RESULTS, AbstractPlanner, Plan, all_finite
+from ._planner import RESULTS, AbstractPlanner, Plan
 
 
 class AgentState(eqx.Module):
@@ -122,7 +122,7 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     action = jnp.where(jnp.isfinite(action), action, memory.action)
     action = problem.project(action[None], now)[0]
     # a memory that has swallowed a NaN would never recover
-    good = all_finite(perceived)
+    good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
     ticks = jnp.maximum(jnp.round(jnp.nan_to_num(elapsed) / problem.dt), 1.0).astype(jnp.int32)
     return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks)

@@ -4,6 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+import ebm
+
 from ._sampling import AbstractSamplingPlanner, Belief, gaussian
 
 ELITES = 0.1  # share of the samples, by default
@@ -21,8 +23,8 @@ class CEM(AbstractSamplingPlanner):
 
     num_iterations: int = eqx.field(static=True, default=3)
     elites: int | None = eqx.field(static=True, default=None)
-    momentum: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
-    least: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.05)
+    momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
+    least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))

@@ -12,7 +12,7 @@ import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift
 from ._noise import white
-from ._planner import RESULTS, AbstractPlanner, all_finite, check_requirements, finish
+from ._planner import RESULTS, AbstractPlanner, check_requirements, finish
 from ._rank import rank
 
 EXPLODED = 1e12  # gradient norm, relative to the energy, beyond which a direction means nothing
@@ -50,12 +50,12 @@ class GradientPlanner(AbstractPlanner):
     num_iterations: int = eqx.field(static=True, default=10)
     num_knots: int | None = eqx.field(static=True, default=None)
     basis: AbstractBasis = Linear()
-    noise: Float[Array, "*action"] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.3)
-    learning_rate: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
+    noise: Float[Array, "*action"] = eqx.field(converter=ebm.to_float, default=0.3)
+    learning_rate: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     optimiser: optax.GradientTransformation = eqx.field(
         static=True, default=optax.chain(optax.scale_by_adam(b2=0.99, eps=1e-3), optax.scale(-1.0))
     )
-    penalty: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=100.0)
+    penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
 
     def __check_init__(self):
         for name in ("horizon", "num_starts", "num_iterations"):
@@ -116,7 +116,7 @@ class GradientPlanner(AbstractPlanner):
         last_tried = jax.vmap(lambda x: objective(x)[1])(final)
         tried = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), best, last_tried)
         x, actions, value = ebm.pick(tried, rank(tried[2]).best)
-        good = value.finite & all_finite(state)
+        good = value.finite & ebm.all_finite(state)
         plan = finish(state, jnp.where(good, actions, act(start)), value)
         bad_gradient = (plan.result == RESULTS.successful) & ~jnp.any(useful)
         plan = eqx.tree_at(lambda p: p.result, plan, RESULTS.where(bad_gradient, RESULTS.bad_gradient, plan.result), is_leaf=_is_result)

@@ -1,8 +1,9 @@
 """The improved cross-entropy method."""
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+import ebm
 
 from ._cem import elite_count, fit, inflate
 from ._noise import coloured
@@ -24,9 +25,9 @@ class iCEM(AbstractSamplingPlanner):
 
     num_iterations: int = eqx.field(static=True, default=3)
     elites: int | None = eqx.field(static=True, default=None)
-    colour: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=2.0)
-    momentum: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.1)
-    least: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.05)
+    colour: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=2.0)
+    momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
+    least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
 
     @property
     def num_elites(self):

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+import ebm
+
 from ._sampling import AbstractSamplingPlanner, gaussian
 
 BISECTIONS = 12
@@ -23,7 +25,7 @@ class MPPI(AbstractSamplingPlanner):
     - `effective`: the share of samples that count, in (0, 1].
     """
 
-    effective: Float[Array, ""] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.05)
+    effective: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, initial)

@@ -4,7 +4,6 @@ import abc
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -81,15 +80,10 @@ def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -
         )
 
 
-def all_finite(tree: PyTree) -> Any:
-    """Whether every inexact leaf is finite."""
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)] or [True]))
-
-
 def finish(state: PyTree, actions: Float[Array, "horizon action"], value: ebm.Evaluation) -> Plan:
     """The plan for the best actions that were found, with its result."""
     feasible = value.violation <= 0
     result = RESULTS.where(feasible, RESULTS.successful, RESULTS.infeasible)
     result = RESULTS.where(value.finite, result, RESULTS.nonfinite_plan)
-    result = RESULTS.where(all_finite(state), result, RESULTS.nonfinite_state)
+    result = RESULTS.where(ebm.all_finite(state), result, RESULTS.nonfinite_state)
     return Plan(actions, value.trajectory, value.energy, value.terms, value.violations, result)

@@ -12,7 +12,7 @@ import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift
 from ._noise import white
-from ._planner import AbstractPlanner, all_finite, check_requirements, finish
+from ._planner import AbstractPlanner, check_requirements, finish
 from ._rank import rank
 
 STEPS_PER_KNOT = 3  # by default
@@ -66,7 +66,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     num_iterations: int = eqx.field(static=True, default=1)
     num_knots: int | None = eqx.field(static=True, default=None)
     basis: AbstractBasis = Linear()
-    noise: Float[Array, "*action"] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.float32), default=0.3)
+    noise: Float[Array, "*action"] = eqx.field(converter=ebm.to_float, default=0.3)
 
     def __check_init__(self):
         for name, least in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1)):
@@ -122,7 +122,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         tried = jax.tree.map(lambda *leaves: jnp.stack(leaves), best, judge(belief.mean))
         actions, value = ebm.pick(tried, order(tried).best)
         fallback = problem.project(self.basis(start.mean, positions), now)
-        good = value.finite & all_finite(state)
+        good = value.finite & ebm.all_finite(state)
         plan = finish(state, jnp.where(good, actions, fallback), value)
         keep = jax.tree.map(lambda new, old: jnp.where(good, new, old), belief, start)
         return plan, SamplingState(keep.mean, keep.std, keep.elites, phase, key)
