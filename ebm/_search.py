@@ -40,35 +40,28 @@ class AbstractSearch(eqx.Module):
 
 
 def search(
-    method: AbstractSearch,
-    evaluate: Callable[[PyTree], PyTree],
-    rank: Callable[[PyTree], Ranking],
-    belief: Belief,
-    *,
-    num_iterations: int,
-    key: Key[Array, ""],
+    method: AbstractSearch, rank: Callable[[PyTree], Ranking], belief: Belief, *, num_iterations: int, key: Key[Array, ""]
 ) -> tuple[Belief, PyTree]:
-    """Improve `belief` and remember the best value met.
+    """Improve `belief` by trying candidates.
 
     **Arguments:**
 
-    - `evaluate`: candidates -> values, both with a leading axis.
-    - `rank`: values -> `Ranking`.
-    - `num_iterations`: rounds of propose, evaluate, update; one compiled body, however many.
+    - `rank`: compares candidates (leaves with a leading axis).
+    - `num_iterations`: rounds of propose, rank, update; one compiled body, however many.
 
     **Returns:**
 
-    The belief after the last round, and the best value (one entry of what `evaluate` returned).
+    The belief after the last round, and the best candidate of every round (leaves with a leading axis of `num_iterations`).
     """
 
     def iterate(belief, key):
         candidates = method.propose(belief, key=key)
-        values = evaluate(candidates)
-        ranking = rank(values)
-        return method.update(belief, candidates, ranking), pick(values, ranking.best)
+        ranking = rank(candidates)
+        return method.update(belief, candidates, ranking), pick(candidates, ranking.best)
 
-    belief, best = jax.lax.scan(iterate, belief, jax.random.split(key, num_iterations))
-    return belief, pick(best, rank(best).best)
+    # a split takes as long to compile as the rest of a round
+    keys = jax.random.split(key, num_iterations) if num_iterations > 1 else key[None]
+    return jax.lax.scan(iterate, belief, keys)
 
 
 def pick(values: PyTree, index: Int[Array, ""] | int) -> PyTree:

@@ -16,7 +16,9 @@ Numbers = ArrayLike | Sequence  # also lists and tuples, as people write goals a
 
 def to_float(x: Numbers) -> Array:
     """Convert to a strongly typed float32 array: weakly typed scalars would compile everything twice."""
-    return jnp.asarray(x, jnp.float32)
+    # NumPy converts without compiling anything
+    computed = any(isinstance(leaf, Array) for leaf in jax.tree.leaves(x))
+    return jnp.asarray(x if computed else np.asarray(x, np.float32), jnp.float32)
 
 
 def concrete(x: Any) -> bool:

@@ -172,29 +172,31 @@ class Engine:
             mujoco.mj_forward(model, data)
             return data.sensordata.copy()
 
-    def rollout(self, physics, inputs, actions, parameters) -> tuple[np.ndarray, np.ndarray]:
-        """States 1 … horizon and their sensors, for any broadcastable batch axes; NaN from where the physics diverged.
+    def rollout(self, physics, sensors, inputs, actions, parameters) -> tuple[np.ndarray, np.ndarray]:
+        """States 0 … horizon and their sensors, for any broadcastable batch axes; NaN from where the physics diverged.
 
         **Arguments:**
 
-        - `physics`: (*batch, physics). `inputs`: (*batch, inputs). `actions`: (*batch, horizon, nu). `parameters`: (*batch, parameter).
+        - `physics`: (*batch, physics). `sensors`: (*batch, sensors), of the first state. `inputs`: (*batch, inputs).
+        - `actions`: (*batch, horizon, nu). `parameters`: (*batch, parameter).
 
         **Returns:**
 
-        `(physics, sensors)`, float32, (*batch, horizon, ...).
+        `(physics, sensors)`, float32, (*batch, horizon + 1, ...).
         """
+        first, sensed = np.asarray(physics), np.asarray(sensors)
         physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
         batch = np.broadcast_shapes(physics.shape[:-1], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
         count, horizon = math.prod(batch), actions.shape[-2]
         start, actions = rows_of(physics, batch, 1), rows_of(actions, batch, 2)
         inputs, parameters = rows_of(inputs, batch, 1, lazy=True), rows_of(parameters, batch, 1, lazy=True)
-        states = np.empty((count, horizon, self.layout.num_physics), np.float32)
-        sensors = np.empty((count, horizon, self.layout.num_sensors), np.float32)
-        if horizon:
-            with np.errstate(over="ignore", invalid="ignore"):
-                for part in self.chunks(count, horizon * self.substeps + 1):
-                    given = rows_at(inputs, part), rows_at(parameters, part)
-                    self._rollout(start[part], actions[part], *given, states[part], sensors[part])
+        states = np.empty((count, horizon + 1, self.layout.num_physics), np.float32)
+        sensors = np.empty((count, horizon + 1, self.layout.num_sensors), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            states[:, 0], sensors[:, 0] = rows_of(first, batch, 1), rows_of(sensed, batch, 1)
+            for part in self.chunks(count, horizon * self.substeps + 1) if horizon else ():
+                given = rows_at(inputs, part), rows_at(parameters, part)
+                self._rollout(start[part], actions[part], *given, states[part, 1:], sensors[part, 1:])
         return states.reshape(*batch, *states.shape[1:]), sensors.reshape(*batch, *sensors.shape[1:])
 
     def _rollout(self, start, actions, inputs, parameters, states, sensors):

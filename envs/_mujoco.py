@@ -63,9 +63,9 @@ class MujocoModel(ebm.AbstractWorldModel):
         self.action_space = limits(model, action_space)
         self.engine = Engine(model, substeps(model.opt.timestep, period), tuple(parameters))
         self.dt = self.engine.dt
-        self.parameters = jnp.stack([jnp.asarray(v, jnp.float32) for v in parameters.values()]) if parameters else jnp.zeros(0, jnp.float32)
-        self.spread = jnp.ones((2, len(parameters)), jnp.float32)
-        self.start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.state())
+        self.parameters = ebm.to_float(list(parameters.values()))
+        self.spread = ebm.to_float(np.ones((2, len(parameters))))
+        self.start = jax.tree.map(ebm.to_float, self.state())
 
     @property
     def mj_model(self) -> mujoco.MjModel:
@@ -120,7 +120,7 @@ class MujocoModel(ebm.AbstractWorldModel):
                 f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`."
             )
         pairs = [ranges.get(name, tuple(np.asarray(self.spread)[:, i])) for i, name in enumerate(names)]
-        return eqx.tree_at(lambda model: model.spread, self, jnp.asarray(pairs, jnp.float32).reshape(-1, 2).T)
+        return eqx.tree_at(lambda model: model.spread, self, ebm.to_float(np.reshape(pairs, (-1, 2)).T))
 
     def example_state(self):
         return self.start
@@ -132,10 +132,8 @@ class MujocoModel(ebm.AbstractWorldModel):
         if not self.engine.parameters:
             return None
         # a Latin hypercube (McKay, Beckman and Conover 1979): every parameter has one draw in each of `count` equal parts of its range
-        shuffle, within = jax.random.split(key)
-        parts = jnp.tile(jnp.arange(count, dtype=jnp.float32)[:, None], (1, self.parameters.size))
-        parts = jax.random.permutation(shuffle, parts, axis=0, independent=True)
-        return ebm.Latents(episode=(parts + jax.random.uniform(within, parts.shape)) / count)
+        order, within = jax.random.uniform(key, (2 * count * self.parameters.size,)).reshape(2, count, -1)  # flat: it compiles faster
+        return ebm.Latents(episode=(jnp.argsort(order, axis=0) + within) / count)
 
     def rollout(self, state, actions, latents=None):
         state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), state)
@@ -243,11 +241,10 @@ def observed(engine: Engine, data: mujoco.MjData | None, fields: Mapping[str, Ar
 def _rollout(engine: Engine, physics: Array, sensors: Array, inputs: Array, actions: Array, parameters: Array) -> tuple[Array, Array]:
     horizon = actions.shape[0]
     shapes = (
-        jax.ShapeDtypeStruct((horizon, engine.layout.num_physics), jnp.float32),
-        jax.ShapeDtypeStruct((horizon, engine.layout.num_sensors), jnp.float32),
+        jax.ShapeDtypeStruct((horizon + 1, engine.layout.num_physics), jnp.float32),
+        jax.ShapeDtypeStruct((horizon + 1, engine.layout.num_sensors), jnp.float32),
     )
-    after, sensed = jax.pure_callback(engine.rollout, shapes, physics, inputs, actions, parameters, vmap_method="expand_dims")
-    return jnp.concatenate([physics[None], after]), jnp.concatenate([sensors[None], sensed])
+    return jax.pure_callback(engine.rollout, shapes, physics, sensors, inputs, actions, parameters, vmap_method="expand_dims")
 
 
 @functools.partial(_rollout.defjvp, symbolic_zeros=True)

@@ -50,10 +50,8 @@ class Agent(eqx.Module):
 
     def init(self, *, key: Key[Array, ""]) -> AgentState:
         """The state at the start of an episode."""
-        box = self.problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
-        plan_state = self.planner.init(self.problem, self.problem.model.example_state(), key=key)
-        return AgentState(self.perceiver.init(self.problem.model), plan_state, rest, jnp.zeros((), jnp.int32))
+        plan_state, rest = _begin(self, self.problem.model.example_state(), key)
+        return AgentState(self.perceiver.init(self.problem.model), plan_state, rest, jnp.asarray(np.int32(0)))
 
     def act(
         self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
@@ -106,6 +104,12 @@ class Controller:
         """The action to send now, shape (action,), float32; the plan behind it is in `plan`."""
         action, self.plan, self._state = self.agent.decide(observation, self._state, elapsed=elapsed)
         return np.asarray(action)
+
+
+@eqx.filter_jit
+def _begin(agent: Agent, state: PyTree, key: Key[Array, ""]) -> tuple[Any, Array]:
+    box = agent.problem.action_space
+    return agent.planner.init(agent.problem, state, key=key), jnp.clip(jnp.zeros(box.size), box.low, box.high)
 
 
 @eqx.filter_jit

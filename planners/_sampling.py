@@ -107,20 +107,17 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         mean, std, elites = (shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites))
         start = self.begin(Belief(mean, std, elites, box.low, box.high, anchors), self._initial(problem))
 
-        def evaluate(knots):
-            return jax.vmap(judge)(knots)
-
         def judge(knots):
             actions = problem.project(self.basis(knots, positions), now)
             return actions, problem.evaluate(state, actions, now, key=world_key)
 
-        def order(values):
-            return rank(values[1])
+        def compare(candidates):
+            return rank(jax.vmap(judge)(candidates)[1])
 
-        belief, best = ebm.search(self, evaluate, order, start, num_iterations=self.num_iterations, key=propose_key)
+        belief, best = ebm.search(self, compare, start, num_iterations=self.num_iterations, key=propose_key)
         # the mean is often better than anything sampled, but nobody has tried it yet
-        tried = jax.tree.map(lambda *leaves: jnp.stack(leaves), best, judge(belief.mean))
-        actions, value = ebm.pick(tried, order(tried).best)
+        tried = jax.vmap(judge)(jnp.concatenate([best, belief.mean[None]]))
+        actions, value = ebm.pick(tried, rank(tried[1]).best)
         fallback = problem.project(self.basis(start.mean, positions), now)
         good = value.finite & ebm.all_finite(state)
         plan = finish(state, jnp.where(good, actions, fallback), value)

@@ -51,7 +51,7 @@ def test_two_threads_plan_at_once(engines):
 def test_a_forked_child_can_roll_out():
     model = build(PUSH)
     state, actions = begin(model), drive(model, 5)
-    arguments = state.physics, state.inputs, actions, np.zeros(0)
+    arguments = state.physics, state.sensors, state.inputs, actions, np.zeros(0)
     expected = model.engine.rollout(*arguments)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # JAX must not be used in a child, and is not
