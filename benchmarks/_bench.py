@@ -72,12 +72,12 @@ def run_suite(name: str, options: Bench, command: str) -> None:
         for row in SUITES[name]:
             if stop.asked or (options.rows and row.name not in options.rows):
                 continue
-            seeds = range(min(row.episodes, options.episodes or row.episodes))
+            seeds = range(row.first_seed, row.first_seed + row.episodes)
             old = record["rows"].get(row.name, {})
             settings = json.loads(json.dumps(row.settings))
-            kept = old.get("episodes", []) if old.get("settings") == settings else []
+            kept = [episode for episode in old.get("episodes", []) if old.get("settings") == settings and episode["seed"] in seeds]
             entry: dict[str, Any] = {"asked": row.asked, "settings": settings, "episodes": kept}
-            todo = [seed for seed in seeds if seed not in {episode["seed"] for episode in kept}]
+            todo = [seed for seed in seeds[: options.episodes] if seed not in {episode["seed"] for episode in kept}]
             record["rows"][row.name] = entry
             if todo:
                 bench, policy = _prepare(row)
@@ -122,6 +122,9 @@ def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: 
 def _prepare(row: Any) -> tuple[Any, Any]:
     import equinox as eqx
 
+    import ebm
+    import planners
+
     from ._episodes import Floor, PlannerPolicy
     from ._goals import Wishes
     from ._plant import build
@@ -132,10 +135,14 @@ def _prepare(row: Any) -> tuple[Any, Any]:
         return bench, Floor(bench, row.policy)
     problem: Any = bench.problem
     if row.oracle:
-        problem = eqx.tree_at(lambda p: (p.model.spread, p.num_latents), problem, (problem.model.spread * 0 + 1, 1))
+        certain = problem.model.randomise({name: (1.0, 1.0) for name in problem.model.engine.parameters})
+        problem = ebm.Problem(certain, problem.energy, problem.guardrails)
     if row.scale != 1.0:
         problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)
-    return bench, PlannerPolicy(bench._replace(problem=problem), make(row.planner, dict(row.options)))
+    planner = make(row.planner, dict(row.options))
+    if row.period > 1:
+        planner = planners.EventTriggered(planner, row.period)
+    return bench, PlannerPolicy(bench._replace(problem=problem), planner)
 
 
 class _Recorder:

@@ -7,6 +7,7 @@ from typing import Any
 from ._recommended import OPTIONS, settings
 
 CART_SEEDS = 50
+CART_FIRST_SEED = 1000  # nothing was tuned on these: seeds below 200 were
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Row:
     - `guarded`: whether the planner knows the guardrails.
     - `oracle`: whether the planner is given the plant's own physics parameters.
     - `scale`: factor on all energies, which must not matter.
+    - `period`: control periods between plans, unless the world leaves the plan earlier (`planners.EventTriggered`).
+    - `first_seed`: of the episodes.
     - `asked`: what the row should reach, in words.
     """
 
@@ -35,12 +38,14 @@ class Row:
     guarded: bool = True
     oracle: bool = False
     scale: float = 1.0
+    period: int = 1
+    first_seed: int = 0
     asked: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides the outcome: a recorded episode counts only under the same settings."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("name", "episodes", "asked")}
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("name", "episodes", "asked", "first_seed")}
 
 
 CART = OPTIONS["CartTable-v0"]
@@ -48,7 +53,7 @@ QUICK = {"horizon": 20, "num_samples": 48, "num_iterations": 1, "num_knots": 20}
 
 
 def _cart(name: str, **options: Any) -> Row:
-    return Row(name, "CartTable-v0", **({"episodes": CART_SEEDS, "plant_mass": 1.3} | options))
+    return Row(name, "CartTable-v0", **({"episodes": CART_SEEDS, "plant_mass": 1.3, "first_seed": CART_FIRST_SEED} | options))
 
 
 def _gymnasium(plant: str, episodes: int, asked: str) -> tuple[Row, ...]:
@@ -72,7 +77,7 @@ SUITES: dict[str, tuple[Row, ...]] = {
         _cart("zero", policy="zero", asked="falls at least 25 times"),
         _cart("guarded", planner="mppi", options=CART, asked="0 falls, 50 of 50 at the goal"),
         _cart("unguarded", planner="mppi", options=CART, guarded=False, asked="falls at least 5 times"),
-        _cart("oracle", planner="mppi", options=CART | {"num_samples": 4096}, oracle=True, asked="50 of 50 safe and at the goal"),
+        _cart("oracle", planner="mppi", options=CART | {"num_samples": 4096}, oracle=True, period=5, asked="50 of 50 safe and at the goal"),
     ),
     "energy-scale": (
         _cart("energies x 0.01", planner="mppi", options=CART, scale=0.01, episodes=10, asked="as with unchanged energies"),

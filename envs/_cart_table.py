@@ -170,7 +170,7 @@ def cart_table(*, guarded: bool = True, goal: ArrayLike | None = None, mass: Arr
     """
     model = load(XML, period=PERIOD, parameters={"mass": mass, "friction": 1.0, "damping": 1.0}).randomise(UNCERTAIN)
     reach = ebm.Reach("joint:slider", GOAL if goal is None else goal, tolerance=AT_GOAL, name="goal")
-    rest = 0.3 * ebm.Velocity("joint:slider", tolerance=0.1, name="rest")
+    rest = 0.1 * ebm.Velocity("joint:slider", tolerance=0.1, name="rest")
     energy = reach + rest + 0.1 * ebm.Effort(FORCE_LIMIT)
     table = ebm.KeepInside(_wheels, -TABLE_HALF_LENGTH, TABLE_HALF_LENGTH, scale=HALF_WHEELBASE, name="wheels stay on the table")
     return ebm.Problem(model, energy, guardrails=(table, RoomToBrake()) if guarded else (), num_latents=num_latents)

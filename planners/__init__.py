@@ -11,6 +11,7 @@ from ._basis import Cubic as Cubic
 from ._basis import Linear as Linear
 from ._basis import ZeroOrder as ZeroOrder
 from ._cem import CEM as CEM
+from ._event import EventTriggered as EventTriggered
 from ._gradient import GradientPlanner as GradientPlanner
 from ._icem import iCEM as iCEM
 from ._make import PLANNERS as PLANNERS

@@ -1,0 +1,83 @@
+"""Plan only when it is time, or when the world has left the plan."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+import ebm
+
+from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements
+
+
+class EventState(eqx.Module):
+    """The inner planner's state, its last plan, whether there is one yet, and the time since it was made (s)."""
+
+    inner: Any
+    plan: Plan
+    planned: Bool[Array, ""]
+    age: Float[Array, ""]
+
+
+class EventTriggered(AbstractPlanner):
+    """Follow a plan until it is old, or until the state is not what it foresaw (Heemels, Johansson and Tabuada 2012).
+
+    Saves planning time where the model is good; a shove is answered at once. A plan that is not `successful` is never followed.
+
+    **Arguments:**
+
+    - `planner`: what makes the plans.
+    - `period`: control periods after which a plan is made anew in any case.
+    - `tolerance`: the largest entry of `model.difference` between state and forecast that is not a surprise (m, rad, m/s, rad/s).
+    """
+
+    planner: AbstractPlanner
+    period: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=5)
+    tolerance: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.01)
+
+    @property
+    def horizon(self):
+        return self.planner.horizon
+
+    @property
+    def requires(self):
+        return self.planner.requires
+
+    def init(self, problem, state, *, key):
+        check_requirements(self, problem)
+        inner = self.planner.init(problem, state, key=key)
+        now = ebm.Now(0, jnp.zeros(problem.action_space.size), problem.dt)
+        shape = eqx.filter_eval_shape(lambda state, inner: self.planner.plan(problem, state, inner, now)[0], state, inner)
+        plan = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, shape)
+        return EventState(inner, plan, jnp.array(False), jnp.zeros(()))
+
+    def plan(self, problem, state, plan_state, now):
+        last, age = plan_state.plan, plan_state.age + now.elapsed
+        index = now.tick - last.trajectory.now.tick
+        foreseen = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, self.horizon)], last.trajectory.states)
+        gap = jnp.max(jnp.abs(problem.model.difference(foreseen, state)), initial=0.0)
+        follow = plan_state.planned & (gap <= self.tolerance) & (index >= 0) & (index < jnp.minimum(self.period, self.horizon))
+        follow = follow & (last.result == RESULTS.successful)
+
+        def go_on():
+            return _moved(last, index, now), eqx.tree_at(lambda s: s.age, plan_state, age)
+
+        def anew():
+            plan, inner = self.planner.plan(problem, state, plan_state.inner, eqx.tree_at(lambda n: n.elapsed, now, age))
+            return plan, EventState(inner, plan, jnp.array(True), jnp.zeros(()))
+
+        return jax.lax.cond(follow, go_on, anew)
+
+
+def _moved(plan: Plan, index: Array, now: ebm.Now) -> Plan:
+    """What is left of a plan, its last entries repeated."""
+
+    def later(leaf):
+        return leaf[jnp.clip(jnp.arange(leaf.shape[0]) + index, 0, leaf.shape[0] - 1)]
+
+    actions, states = later(plan.actions), jax.tree.map(later, plan.trajectory.states)
+    violations = {name: later(value) for name, value in plan.violations.items()}
+    trajectory = ebm.Trajectory(states, actions, now, plan.trajectory.dt)
+    return eqx.tree_at(lambda p: (p.actions, p.trajectory, p.violations), plan, (actions, trajectory, violations))
