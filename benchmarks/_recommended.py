@@ -15,7 +15,7 @@ PLANTS: dict[str, dict[str, Any]] = {
 # Options of the recommended planner. `basis` is the name of a class in `planners`.
 OPTIONS: dict[str, dict[str, Any]] = {
     "CartTable-v0": {"horizon": 30, "num_samples": 48, "noise": 0.5},
-    "InvertedPendulum-v5": {"horizon": 20, "num_samples": 32, "noise": 0.15},
+    "InvertedPendulum-v5": {"horizon": 20, "num_samples": 32, "noise": 0.05},
     "Reacher-v5": {"horizon": 20, "num_samples": 48, "num_iterations": 3, "num_knots": 10, "noise": 0.2},
     "Pusher-v5": {"horizon": 25, "num_samples": 96, "num_iterations": 3, "num_knots": 6, "noise": 0.15, "colour": 0.5},
     "HalfCheetah-v5": {

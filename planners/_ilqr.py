@@ -1,0 +1,182 @@
+"""The iterative linear-quadratic regulator, in a box."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import ebm
+
+from ._basis import ZeroOrder, move_on, shift
+from ._box_qp import box_qp, solve_free, to_convex
+from ._expansion import Expansion, expand, merit
+from ._noise import white
+from ._planner import AbstractPlanner, check_requirements, finish
+
+STEP_SIZES = (0.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01)  # of which one is the plan so far
+EASIER, HARDER = 0.3, 10.0  # factors on the damping after a step that helped, or did not
+LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
+SMALL = 1e-9
+
+
+class ILQRState(eqx.Module):
+    """The last plan's actions, how far time is past the first one (in steps), the damping, and a key."""
+
+    actions: Float[Array, "horizon action"]
+    phase: Float[Array, ""]
+    damping: Float[Array, ""]
+    key: Key[Array, ""]
+
+
+class ILQR(AbstractPlanner):
+    """Linearise the world, make the energy quadratic, solve that problem exactly within the action limits, and repeat.
+
+    Energies that are sums over time are solved stage by stage (a Riccati recursion, linear in the horizon); any other energy by one dense
+    Gauss–Newton step over all actions. Steps are tried at several sizes in one batched rollout, and only what lowers the true energy is
+    kept. Needs no noise, but a smooth energy and world; it finds the minimum next to where it starts.
+
+    **Arguments:**
+
+    - `horizon`: actions planned ahead.
+    - `num_iterations`: linearisations per plan; warm starts need few.
+    - `penalty`: energy per half squared violation of a guardrail while optimising.
+    - `noise`: deviation of the first plan, as a fraction of half the box: at rest a pendulum's gradient may be exactly zero.
+    - `damping`: of the first plan, relative to the curvature.
+
+    Li and Todorov 2004; Tassa, Mansard and Todorov 2014, "Control-limited differential dynamic programming".
+    """
+
+    horizon: int = eqx.field(static=True, default=50)
+    num_iterations: int = eqx.field(static=True, default=5)
+    penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+    noise: Float[Array, "*action"] = eqx.field(converter=ebm.to_float, default=0.1)
+    damping: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1e-3)
+
+    def __check_init__(self):
+        for name in ("horizon", "num_iterations"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
+
+    @property
+    def requires(self):
+        return frozenset({"linearize"})
+
+    def init(self, problem, state, *, key):
+        del state
+        check_requirements(self, problem)
+        key, noise_key = jax.random.split(key)
+        box = problem.action_space
+        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        actions = box.clip(rest + self.noise * box.half_range * white((self.horizon, box.size), key=noise_key))
+        return ILQRState(actions, jnp.zeros(()), self.damping, key)
+
+    def adopt(self, problem, plan_state, actions):
+        return eqx.tree_at(lambda s: (s.actions, s.phase), plan_state, (problem.action_space.clip(actions), jnp.zeros(())))
+
+    def plan(self, problem, state, plan_state, now):
+        key, world_key = jax.random.split(plan_state.key)
+        whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
+        start = problem.project(shift(plan_state.actions, whole), now)
+        unit = jnp.where(problem.action_space.half_range > 0, problem.action_space.half_range, 1.0)
+        bounds = problem.bounds(now, self.horizon)
+
+        def improve(carry, _):
+            actions, damping = carry
+            trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, now, problem.dt)
+            limits = (bounds.low - actions) / unit, (bounds.high - actions) / unit
+            changes = self._directions(problem, trajectory, unit, limits, damping)
+            changes = jnp.where(jnp.isfinite(changes), changes, 0.0)
+            tried = jax.vmap(lambda change: problem.project(actions + unit * change, now))(changes)
+            values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
+            cost = jnp.where(values.finite, merit(values, self.penalty), jnp.inf)
+            best = jnp.argmin(cost)  # the first of equals: the plan so far
+            damping = jnp.clip(damping * jnp.where(best > 0, EASIER, HARDER), LEAST_DAMPING, MOST_DAMPING)
+            return (tried[best], damping), ebm.pick(values, best)
+
+        (actions, damping), values = jax.lax.scan(improve, (start, plan_state.damping), length=self.num_iterations)
+        value = ebm.pick(values, -1)
+        good = value.finite & ebm.all_finite(state)
+        actions, damping = jnp.where(good, actions, start), jnp.where(good, damping, self.damping)
+        return finish(state, actions, value), ILQRState(actions, phase, jnp.minimum(damping, self.damping), key)
+
+    def _directions(self, problem: Any, trajectory: ebm.Trajectory, unit, limits, damping) -> Float[Array, "sizes horizon action"]:
+        """A step of every size, in units of half the box."""
+        linear = problem.model.linearize(trajectory)
+        slopes = linear.A, linear.B * unit
+        if isinstance(problem.energy, ebm.AbstractStageEnergy):
+            expansion = expand(problem, trajectory, linear.lift, unit, self.penalty)
+            return riccati(expansion, *slopes, *limits, damping)
+        return dense(problem, trajectory, linear.lift, *slopes, unit, *limits, self.penalty, damping)
+
+
+def riccati(expansion: Expansion, A, B, low, high, damping) -> Float[Array, "sizes horizon action"]:
+    """Solve the linear-quadratic problem backwards, and follow its feedback law forwards with every step size.
+
+    **Arguments:**
+
+    - `A`: (horizon, tangent, tangent). `B`: (horizon, tangent, action). `low`, `high`: of the change of each action, (horizon, action).
+    - `damping`: added to the curvature over actions, relative to its mean.
+    """
+    num_actions = B.shape[-1]
+    # z = (x, p) goes to (A x + B u, u)
+    held = jnp.zeros((num_actions, B.shape[-2] + num_actions))
+
+    def backward(value, stage):
+        slope, curvature = value
+        gradient, hessian, a, b, least, most = stage
+        moves = jnp.block([[a, jnp.zeros_like(b), b], [held, jnp.eye(num_actions)]])
+        gradient, hessian = gradient + moves.T @ slope, hessian + moves.T @ curvature @ moves
+        qu, quu, quz = gradient[-num_actions:], hessian[-num_actions:, -num_actions:], hessian[-num_actions:, :-num_actions]
+        damped = quu + (damping * jnp.trace(quu) / num_actions + SMALL) * jnp.eye(num_actions)
+        change, free = box_qp(damped, qu, least, most)
+        gain = -solve_free(damped, quz, free)
+        slope = gradient[:-num_actions] + gain.T @ (quu @ change + qu) + quz.T @ change
+        curvature = hessian[:-num_actions, :-num_actions] + gain.T @ quu @ gain + gain.T @ quz + quz.T @ gain
+        return (slope, 0.5 * (curvature + curvature.T)), (change, gain)
+
+    end = expansion.last_gradient, expansion.last_hessian
+    _, law = jax.lax.scan(backward, end, (expansion.gradient, expansion.hessian, A, B, low, high), reverse=True)
+
+    def follow(size):
+        def forward(z, stage):
+            (change, gain), a, b, least, most = stage
+            u = jnp.clip(size * change + gain @ z, least, most)
+            x = a @ z[: -num_actions or None] + b @ u
+            return jnp.concatenate([x, u]), u
+
+        return jax.lax.scan(forward, jnp.zeros(held.shape[1]), (law, A, B, low, high))[1]
+
+    return jax.vmap(follow)(jnp.asarray(STEP_SIZES))
+
+
+def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) -> Float[Array, "sizes horizon action"]:
+    """One Gauss–Newton step over all actions at once, for an energy that is not a sum over time; arguments as for `riccati`."""
+    horizon, num_actions = trajectory.actions.shape
+    model, columns = problem.model, jnp.eye(horizon * num_actions).reshape(horizon, num_actions, -1)
+
+    def respond(x, stage):
+        a, b, u = stage
+        x = a @ x + b @ u
+        return x, x
+
+    rest = jnp.zeros((A.shape[-1], horizon * num_actions))
+    _, response = jax.lax.scan(respond, rest, (A, B, columns))
+    response = jnp.concatenate([rest[None], response])
+
+    def cost(change):
+        states = jax.vmap(model.move)(trajectory.states, lift, response @ change)
+        moved = ebm.Trajectory(states, trajectory.actions + unit * change.reshape(horizon, -1), trajectory.now, trajectory.dt)
+        after = jax.tree.map(lambda leaf: leaf[1:], states)
+        arguments = after, moved.actions, moved.previous_actions, moved.times[1:]
+        hinges = [jnp.maximum(jax.vmap(g.stage)(*arguments) / g.scale, 0.0) for g in problem.guardrails]
+        return problem.energy(moved) + 0.5 * penalty * sum((jnp.sum(h**2) for h in hinges), jnp.zeros(()))
+
+    still = jnp.zeros(horizon * num_actions)
+    gradient, hessian = jax.grad(cost)(still), to_convex(jax.hessian(cost)(still))
+    damped = hessian + (damping * jnp.trace(hessian) / still.size + SMALL) * jnp.eye(still.size)
+    change, _ = box_qp(damped, gradient, low.ravel(), high.ravel())
+    return jnp.asarray(STEP_SIZES)[:, None, None] * change.reshape(horizon, num_actions)
