@@ -64,6 +64,7 @@ def run_suite(name: str, options: Bench, command: str) -> None:
     record |= {"command": f"ebm bench {name}", "versions": versions()}
 
     def save() -> None:
+        record["rows"] = {row.name: record["rows"][row.name] for row in SUITES[name] if row.name in record["rows"]}
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(clean(record), indent=1) + "\n")
         partial.replace(path)
@@ -135,7 +136,7 @@ def _prepare(row: Any) -> tuple[Any, Any]:
         return bench, Floor(bench, row.policy)
     problem: Any = bench.problem
     if row.oracle:
-        certain = problem.model.randomise({name: (1.0, 1.0) for name in problem.model.engine.parameters})
+        certain = problem.model.randomise(dict.fromkeys(problem.model.engine.parameters, (1.0, 1.0)))
         problem = ebm.Problem(certain, problem.energy, problem.guardrails)
     if row.scale != 1.0:
         problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)

@@ -12,7 +12,7 @@ PLANTS: dict[str, dict[str, Any]] = {
     "HalfCheetah-v5": {"planner": "icem"},
 }
 
-# Options of the recommended planner. `basis` is the name of a class in `planners`.
+# Options of the recommended planner. `basis` is the name of a class in `planners`, `colour` the exponent of the noise spectrum.
 OPTIONS: dict[str, dict[str, Any]] = {
     "CartTable-v0": {"horizon": 30, "num_samples": 48, "noise": 0.5},
     "InvertedPendulum-v5": {"horizon": 20, "num_samples": 32, "noise": 0.05},
@@ -41,7 +41,11 @@ def planner_options(plant: str, planner: str) -> dict[str, Any]:
 
 
 def make(planner: str, options: dict[str, Any]) -> Any:
-    """The planner; a basis may be given by its name."""
+    """The planner, from options that can be written down."""
     planners = importlib.import_module("planners")
-    basis = options.get("basis")
-    return planners.planner(planner, **options | ({"basis": getattr(planners, basis)()} if isinstance(basis, str) else {}))
+    options = dict(options)
+    if isinstance(options.get("basis"), str):
+        options["basis"] = getattr(planners, options["basis"])()
+    if "colour" in options:
+        options["proposal"] = planners.Coloured(options.pop("colour"))
+    return planners.planner(planner, **options)

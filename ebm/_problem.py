@@ -70,7 +70,7 @@ class AbstractProblem(eqx.Module):
     @property
     @abc.abstractmethod
     def provides(self) -> frozenset[str]:
-        """Which of "gradient", "linearize", "step", "stages", "discrete" this problem offers."""
+        """Which of "gradient", "linearize", "step", "stages", "guardrails" this problem offers."""
 
     @abc.abstractmethod
     def evaluate(self, state: PyTree, actions: Float[Array, "horizon action"], now: Now, *, key: Key[Array, ""]) -> Evaluation:
@@ -187,7 +187,11 @@ class Problem(AbstractProblem):
     @property
     def provides(self):
         stages = {"stages"} if isinstance(self.energy, AbstractStageEnergy) else set()
-        return frozenset({"gradient", "linearize", "step"} | stages)
+        return frozenset({"gradient", "linearize", "step", "guardrails"} | stages)
+
+    def relaxed(self, energy: AbstractEnergy) -> "Problem":
+        """The same problem without guardrails, and with another energy in which they may reappear."""
+        return Problem(self.model, energy, risk=self.risk, num_latents=self.num_latents, rate_limit=self.rate_limit)
 
     def evaluate(self, state, actions, now, *, key):
         actions = to_float(actions)

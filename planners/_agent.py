@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 import ebm
 
+from ._filter import AbstractFilter
 from ._planner import RESULTS, AbstractPlanner, Plan
 
 
@@ -41,12 +42,14 @@ class Agent(eqx.Module):
     - `perceiver`: from observations to states.
     - `fallback`: `(state, now) -> action`, sent when no plan keeps every guardrail, or none is finite. Without one, the least violating
       finite action is sent.
+    - `filter`: what every action passes last, such as `BackupFilter()`.
     """
 
     problem: ebm.AbstractProblem
     planner: AbstractPlanner
     perceiver: ebm.AbstractPerceiver = ebm.Direct()
     fallback: Callable[[Any, ebm.Now], Float[Array, " action"]] | None = None
+    filter: AbstractFilter | None = None
 
     def init(self, *, key: Key[Array, ""]) -> AgentState:
         """The state at the start of an episode."""
@@ -125,6 +128,9 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     # whatever a planner or a fallback of somebody else's returns
     action = jnp.where(jnp.isfinite(action), action, memory.action)
     action = problem.project(action[None], now)[0]
+    if agent.filter is not None:
+        filtered = agent.filter(problem, state, action, now)[0]
+        action = problem.project(jnp.where(jnp.isfinite(filtered), filtered, action)[None], now)[0]
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)

@@ -54,6 +54,13 @@ class Cubic(AbstractBasis):
         return _matrix(positions, knots.shape[-2], _catmull_rom) @ knots
 
 
+def to_knots(basis: AbstractBasis, actions: Float[Array, "*batch horizon action"], num_knots: int) -> Float[Array, "*batch knot action"]:
+    """The knots whose curve comes closest to `actions`, which begin on the first knot."""
+    horizon = actions.shape[-2]
+    curves = basis(jnp.eye(num_knots), jnp.arange(horizon) / basis.spacing(horizon, num_knots))
+    return jnp.linalg.pinv(curves) @ actions
+
+
 def shift(knots: Float[Array, "*batch knot action"], count: Float[Array, ""]) -> Float[Array, "*batch knot action"]:
     """Drop `count` whole knots at the front and repeat the last one at the end."""
     index = jnp.clip(jnp.arange(knots.shape[-2]) + count.astype(jnp.int32), 0, knots.shape[-2] - 1)

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._sampling import AbstractSamplingPlanner, Belief, gaussian
+from ._sampling import AbstractSamplingPlanner, Belief
 
 ELITES = 0.1  # share of the samples, by default
 
@@ -28,9 +28,6 @@ class CEM(AbstractSamplingPlanner):
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))
-
-    def propose(self, belief, *, key):
-        return gaussian(belief, self.num_samples, key=key)
 
     def update(self, belief, candidates, ranking):
         best = candidates[ranking.order[: elite_count(self.elites, self.num_samples)]]

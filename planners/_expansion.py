@@ -24,9 +24,7 @@ class Expansion(eqx.Module):
     last_hessian: Float[Array, "z z"]
 
 
-def expand(
-    problem: Any, trajectory: ebm.Trajectory, lift: Any, unit: Float[Array, " action"], penalty: Float[Array, ""]
-) -> Expansion:
+def expand(problem: Any, trajectory: ebm.Trajectory, lift: Any, unit: Float[Array, " action"], penalty: Float[Array, ""]) -> Expansion:
     """Expand the stages of `problem.energy`, and half the squared violations times `penalty`.
 
     Gauss–Newton where the energy is a sum of squared residuals, else the nearest convex Hessian. `lift` is that of the model's

@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Key
 
 import ebm
 
-from ._basis import AbstractBasis, Linear, move_on, shift
-from ._noise import white
+from ._basis import AbstractBasis, Linear, move_on, shift, to_knots
+from ._combine import AbstractCombination
 from ._planner import RESULTS, AbstractPlanner, check_requirements, finish
+from ._proposal import white
 from ._rank import rank
 
 EXPLODED = 1e12  # gradient norm, relative to the energy, beyond which a direction means nothing
@@ -41,6 +42,7 @@ class GradientPlanner(AbstractPlanner):
     - `learning_rate`: step size, as a fraction of half the box.
     - `optimiser`: any Optax transformation of gradients of unit length into a descent direction; default Adam's.
     - `penalty`: energy per mean positive violation while descending; the best plan is then chosen by rank, where guardrails are not traded.
+    - `combine`: how the gradients of the energy's terms and of the violation become one, such as `PCGrad()`; by default their sum.
 
     LeCun 2022, "A path towards autonomous machine intelligence", section 3.1; Henaff et al. 2017, arXiv:1705.07177.
     """
@@ -56,6 +58,7 @@ class GradientPlanner(AbstractPlanner):
         static=True, default=optax.chain(optax.scale_by_adam(b2=0.99, eps=1e-3), optax.scale(-1.0))
     )
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+    combine: AbstractCombination | None = None
 
     def __check_init__(self):
         for name in ("horizon", "num_starts", "num_iterations"):
@@ -80,8 +83,12 @@ class GradientPlanner(AbstractPlanner):
         rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
         return GradientState(jnp.broadcast_to(rest, (self.knots, box.size)), jnp.zeros(()), key)
 
+    def adopt(self, problem, plan_state, actions):
+        knots = problem.action_space.clip(to_knots(self.basis, actions, self.knots))
+        return eqx.tree_at(lambda s: (s.knots, s.phase), plan_state, (knots, jnp.zeros(())))
+
     def plan(self, problem, state, plan_state, now):
-        key, noise_key, world_key = jax.random.split(plan_state.key, 3)
+        key, noise_key, world_key, combine_key = jax.random.split(plan_state.key, 4)
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         last = shift(plan_state.knots, whole)
         box = problem.action_space
@@ -94,11 +101,21 @@ class GradientPlanner(AbstractPlanner):
         def objective(x):
             actions = act(x)
             value = problem.evaluate(state, actions, now, key=world_key)
-            return value.energy + self.penalty * value.mean_violation, (x, actions, value)
+            parts = jnp.stack([*(value.terms[name] for name in sorted(value.terms)), self.penalty * value.mean_violation])
+            return value.energy + parts[-1], (parts, (x, actions, value))
 
-        def descend(carry, _):
+        def differentiate(x, key):
+            if self.combine is None:
+                (energy, (_, tried)), slope = jax.value_and_grad(objective, has_aux=True)(x)
+                return energy, tried, slope
+            energy, (_, tried) = objective(x)
+            slopes = jax.jacrev(lambda x: objective(x)[1][0])(x)
+            return energy, tried, self.combine(slopes.reshape(slopes.shape[0], -1), key=key).reshape(x.shape)
+
+        def descend(carry, key):
             x, memory = carry
-            (energy, tried), slope = jax.vmap(jax.value_and_grad(objective, has_aux=True))(x)
+            keys = None if key is None else jax.random.split(key, self.num_starts)
+            energy, tried, slope = jax.vmap(differentiate)(x, keys)
             norm = jnp.sqrt(jnp.sum(slope**2, axis=(1, 2)))
             usable = jnp.isfinite(norm) & (norm < EXPLODED * (1.0 + jnp.abs(energy)))
             # of unit length, so that the optimiser's epsilon keeps components that are only rounding from being blown up
@@ -112,8 +129,10 @@ class GradientPlanner(AbstractPlanner):
         start = (last - box.center) / unit
         spread = self.noise * white((self.num_starts, *start.shape), key=noise_key).at[0].set(0.0)
         starts = jnp.clip(start + spread, low, high)
-        (final, _), (best, useful) = jax.lax.scan(descend, (starts, jax.vmap(self.optimiser.init)(starts)), length=self.num_iterations)
-        last_tried = jax.vmap(lambda x: objective(x)[1])(final)
+        begin = starts, jax.vmap(self.optimiser.init)(starts)
+        keys = None if self.combine is None else jax.random.split(combine_key, self.num_iterations)
+        (final, _), (best, useful) = jax.lax.scan(descend, begin, keys, length=self.num_iterations)
+        last_tried = jax.vmap(lambda x: objective(x)[1][1])(final)
         tried = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), best, last_tried)
         x, actions, value = ebm.pick(tried, rank(tried[2]).best)
         good = value.finite & ebm.all_finite(state)

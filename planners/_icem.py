@@ -6,8 +6,9 @@ from jaxtyping import Array, Float
 import ebm
 
 from ._cem import elite_count, fit, inflate
-from ._noise import coloured
-from ._sampling import AbstractSamplingPlanner, with_anchors
+from ._coloured import Coloured
+from ._proposal import AbstractProposal
+from ._sampling import AbstractSamplingPlanner
 
 KEPT = 0.3  # share of the elites that stay among the candidates
 
@@ -19,13 +20,13 @@ class iCEM(AbstractSamplingPlanner):
 
     **Arguments:**
 
-    - `colour`: exponent of the noise spectrum: 0 white, 2 red.
+    - `proposal`: by default red noise.
     - `elites`, `momentum`, `least`: as in `CEM`.
     """
 
     num_iterations: int = eqx.field(static=True, default=3)
     elites: int | None = eqx.field(static=True, default=None)
-    colour: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=2.0)
+    proposal: AbstractProposal = Coloured()
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
 
@@ -35,10 +36,6 @@ class iCEM(AbstractSamplingPlanner):
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))
-
-    def propose(self, belief, *, key):
-        samples = belief.mean + belief.std * coloured((self.num_samples, *belief.mean.shape), self.colour, key=key)
-        return with_anchors(belief, samples, belief.elites)
 
     def update(self, belief, candidates, ranking):
         best = candidates[ranking.order[: elite_count(self.elites, self.num_samples)]]

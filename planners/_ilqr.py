@@ -13,8 +13,8 @@ import ebm
 from ._basis import ZeroOrder, move_on, shift
 from ._box_qp import box_qp, solve_free, to_convex
 from ._expansion import Expansion, expand, merit
-from ._noise import white
 from ._planner import AbstractPlanner, check_requirements, finish
+from ._proposal import white
 
 STEP_SIZES = (0.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01)  # of which one is the plan so far
 EASIER, HARDER = 0.3, 10.0  # factors on the damping after a step that helped, or did not

@@ -10,8 +10,11 @@ import ebm
 
 from ._agent import Agent, Controller
 from ._cem import CEM
+from ._covariance import CovarianceMPPI
+from ._dial import DIAL
 from ._gradient import GradientPlanner
 from ._icem import iCEM
+from ._ilqr import ILQR
 from ._mppi import MPPI
 from ._planner import AbstractPlanner
 from ._predictive import PredictiveSampling
@@ -21,7 +24,10 @@ PLANNERS: Mapping[str, type[AbstractPlanner]] = {
     "cem": CEM,
     "icem": iCEM,
     "predictive": PredictiveSampling,
+    "dial": DIAL,
+    "covariance": CovarianceMPPI,
     "gradient": GradientPlanner,
+    "ilqr": ILQR,
 }
 
 

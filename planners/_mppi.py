@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._sampling import AbstractSamplingPlanner, gaussian
+from ._sampling import AbstractSamplingPlanner, Belief
 
 BISECTIONS = 12
 LOG_TEMPERATURE = 8.0  # the search covers e^±8 standard deviations of the energies
@@ -30,13 +30,16 @@ class MPPI(AbstractSamplingPlanner):
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, initial)
 
-    def propose(self, belief, *, key):
-        return gaussian(belief, self.num_samples, key=key)
-
     def update(self, belief, candidates, ranking):
-        weights = boltzmann(ranking.energy, self.effective * self.num_samples)
-        mean = jnp.tensordot(weights, candidates, axes=1)
-        return eqx.tree_at(lambda b: b.mean, belief, jnp.where(jnp.sum(weights) > 0, mean, belief.mean))
+        return eqx.tree_at(lambda b: b.mean, belief, weighted_mean(belief, candidates, ranking, self.effective))
+
+
+def weighted_mean(
+    belief: Belief, candidates: Float[Array, "candidates knot action"], ranking: ebm.Ranking, effective: Float[Array, ""]
+) -> Float[Array, "knot action"]:
+    """The candidates averaged by `boltzmann`, `effective` being a share of them; the old mean if none counts."""
+    weights = boltzmann(ranking.energy, effective * candidates.shape[0])
+    return jnp.where(jnp.sum(weights) > 0, jnp.tensordot(weights, candidates, axes=1), belief.mean)
 
 
 def boltzmann(energy: Float[Array, " candidates"], effective: Float[Array, ""]) -> Float[Array, " candidates"]:

@@ -69,6 +69,15 @@ class AbstractPlanner(eqx.Module):
     def plan(self, problem: ebm.AbstractProblem, state: PyTree, plan_state: Any, now: ebm.Now) -> tuple[Plan, Any]:
         """The best actions found from `state`, and the plan state to hand to the next call: always of one structure."""
 
+    def adopt(self, problem: ebm.AbstractProblem, plan_state: Any, actions: Float[Array, "horizon action"]) -> Any:
+        """The plan state from which the next plan begins at `actions`, the first of them due now: how one planner refines another's plan.
+
+        **Raises:**
+
+        `NotImplementedError` for a planner that cannot be told where to begin.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot begin at given actions. Use it first, and one that can after it.")
+
 
 def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:
     """Raise a `ValueError` that names what is missing."""

@@ -4,7 +4,7 @@ import equinox as eqx
 
 import ebm
 
-from ._sampling import AbstractSamplingPlanner, gaussian
+from ._sampling import AbstractSamplingPlanner
 
 
 class PredictiveSampling(AbstractSamplingPlanner):
@@ -12,9 +12,6 @@ class PredictiveSampling(AbstractSamplingPlanner):
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, initial)
-
-    def propose(self, belief, *, key):
-        return gaussian(belief, self.num_samples, key=key)
 
     def update(self, belief, candidates, ranking):
         return eqx.tree_at(lambda b: b.mean, belief, ebm.pick(candidates, ranking.best))

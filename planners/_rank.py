@@ -5,6 +5,8 @@ from jaxtyping import Array, Float
 
 import ebm
 
+from ._planner import Plan
+
 
 def rank(values: ebm.Evaluation) -> ebm.Ranking:
     """Order candidates: feasible ones by energy, then infeasible ones by mean positive violation, then those that are not finite.
@@ -28,3 +30,10 @@ def rank(values: ebm.Evaluation) -> ebm.Ranking:
     best_class = jnp.where(jnp.any(feasible), feasible, finite)
     energy = jnp.where(best_class, key, jnp.inf)
     return ebm.Ranking(jnp.argmin(energy), order, energy)
+
+
+def choose(plans: Plan) -> Plan:
+    """The best of several plans of one problem, which are stacked; the first of equals."""
+    finite = jnp.isfinite(plans.energy)
+    value = ebm.Evaluation(plans.energy, plans.terms, plans.violations, finite, plans.trajectory, None)
+    return ebm.pick(plans, rank(value).best)

@@ -1,4 +1,4 @@
-"""What all sampling planners share: knots, the shift in time, and the search core. An algorithm adds `propose` and `update`."""
+"""What all sampling planners share: knots, the shift in time, proposals, and the search core. An algorithm adds `begin` and `update`."""
 
 import abc
 
@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Key
 
 import ebm
 
-from ._basis import AbstractBasis, Linear, move_on, shift
-from ._noise import white
+from ._basis import AbstractBasis, Linear, move_on, shift, to_knots
 from ._planner import AbstractPlanner, check_requirements, finish
+from ._proposal import AbstractProposal, White
 from ._rank import rank
 
 STEPS_PER_KNOT = 3  # by default
@@ -26,8 +26,8 @@ class Belief(eqx.Module):
     - `mean`, `std`: shape (knot, action), actuator units.
     - `elites`: good knots of the last round, shape (elite, knot, action); no elites for planners that keep none.
     - `low`, `high`: the box, shape (action,).
-    - `anchors`: knots worth trying in any round, shape (anchor, knot, action): hold, rest, and both ends of the box. Noise rarely proposes
-      an end of the box for the whole horizon, and braking with all there is may be the only safe plan left.
+    - `anchors`: knots worth trying in any round, shape (anchor, knot, action): hold, rest, both ends of the box, and the proposal's seeds.
+      Noise rarely proposes an end of the box for the whole horizon, and braking with all there is may be the only safe plan left.
     """
 
     mean: Float[Array, "knot action"]
@@ -59,6 +59,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     - `num_knots`: control points of a plan; default one every three steps.
     - `basis`: the curve through the knots.
     - `noise`: standard deviation of the proposals, as a fraction of half the action box; a scalar or one per actuator.
+    - `proposal`: how the noise hangs together in time, and what else is tried.
     """
 
     horizon: int = eqx.field(static=True, default=25)
@@ -67,6 +68,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     num_knots: int | None = eqx.field(static=True, default=None)
     basis: AbstractBasis = Linear()
     noise: Float[Array, "*action"] = eqx.field(converter=ebm.to_float, default=0.3)
+    proposal: AbstractProposal = White()
 
     def __check_init__(self):
         for name, least in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1)):
@@ -90,6 +92,12 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     def begin(self, belief: Belief, initial: Float[Array, "knot action"]) -> Belief:
         """The belief a plan starts from, given what the last one left, moved on in time; `initial` is the standard deviation without it."""
 
+    def propose(self, belief, *, key):
+        """The mean, elites, anchors and seeds as far as they fill half the candidates, and noise around the mean; all in the box."""
+        certain = jnp.concatenate([belief.mean[None], belief.elites, belief.anchors])[: max(self.num_samples // 2, 1)]
+        samples = belief.mean + belief.std * self.proposal.noise((self.num_samples, *belief.mean.shape), key=key)
+        return jnp.clip(jnp.concatenate([certain, samples[certain.shape[0] :]]), belief.low, belief.high)
+
     def init(self, problem, state, *, key):
         del state
         check_requirements(self, problem)
@@ -98,12 +106,19 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         elites = jnp.broadcast_to(mean, (self.num_elites, *mean.shape))
         return SamplingState(mean, self._initial(problem), elites, jnp.zeros(()), key)
 
+    def adopt(self, problem, plan_state, actions):
+        knots = problem.action_space.clip(to_knots(self.basis, actions, self.knots))
+        return eqx.tree_at(lambda s: (s.mean, s.phase), plan_state, (knots, jnp.zeros(())))
+
     def plan(self, problem, state, plan_state, now):
         key, propose_key, world_key = jax.random.split(plan_state.key, 3)
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         box = problem.action_space
         constant = jnp.stack([box.clip(now.previous_action), jnp.clip(jnp.zeros(box.size), box.low, box.high), box.low, box.high])
         anchors = jnp.broadcast_to(constant[:, None], (len(constant), self.knots, box.size))
+        seeds = self.proposal.seeds(problem, state, now, self.horizon)
+        if seeds.shape[0]:
+            anchors = jnp.concatenate([to_knots(self.basis, seeds, self.knots), anchors])
         mean, std, elites = (shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites))
         start = self.begin(Belief(mean, std, elites, box.low, box.high, anchors), self._initial(problem))
 
@@ -127,15 +142,3 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     def _initial(self, problem: ebm.AbstractProblem) -> Float[Array, "knot action"]:
         box = problem.action_space
         return jnp.broadcast_to(self.noise * box.half_range, (self.knots, box.size))
-
-
-def gaussian(belief: Belief, count: int, *, key: Key[Array, ""]) -> Float[Array, "candidates knot action"]:
-    """Candidates around the mean, independent at every knot, and the anchors."""
-    return with_anchors(belief, belief.mean + belief.std * white((count, *belief.mean.shape), key=key))
-
-
-def with_anchors(belief: Belief, samples: Float[Array, "candidates knot action"], *extra: Array) -> Float[Array, "candidates knot action"]:
-    """Samples clipped to the box, the first of them replaced by the mean, the anchors and `extra` knots as far as there is room."""
-    certain = jnp.concatenate([belief.mean[None], *extra, belief.anchors])[: max(samples.shape[0] // 2, 1)]
-    samples = jnp.concatenate([certain, samples[certain.shape[0] :]])
-    return jnp.clip(samples, belief.low, belief.high)

@@ -84,13 +84,11 @@ def test_constants_stay_constant(basis, num_knots):
 
 
 def test_coloured_noise_has_unit_variance_and_its_colour():
-    from planners._noise import coloured
-
     for exponent in (0.0, 1.0, 2.0, 3.0):
         for steps in (1, 2, 7, 16):
-            series = coloured((4000, steps, 2), exponent, key=jax.random.key(0))
+            series = planners.Coloured(exponent).noise((4000, steps, 2), key=jax.random.key(0))
             np.testing.assert_allclose(jnp.std(series, axis=0), 1.0, atol=0.05)
-    white, red = (coloured((4000, 16, 1), c, key=jax.random.key(1)) for c in (0.0, 2.0))
+    white, red = (planners.Coloured(c).noise((4000, 16, 1), key=jax.random.key(1)) for c in (0.0, 2.0))
     assert abs(float(jnp.mean(white[:, 1:] * white[:, :-1]))) < 0.1
     assert float(jnp.mean(red[:, 1:] * red[:, :-1])) > 0.7
 

@@ -7,18 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from lineup import NAMES, build
 
 import ebm
 import envs
 import planners
 
-SMALL = {
-    "mppi": {"horizon": 6, "num_samples": 16},
-    "cem": {"horizon": 6, "num_samples": 16, "num_iterations": 2},
-    "icem": {"horizon": 6, "num_samples": 16, "num_iterations": 2},
-    "predictive": {"horizon": 6, "num_samples": 16},
-    "gradient": {"horizon": 6, "num_starts": 2, "num_iterations": 3},
-}
 CART = """
 <mujoco>
   <option timestep="0.02"/>
@@ -49,30 +43,25 @@ def problem_on(engine):
 
 @functools.cache
 def compiled(name):
-    return eqx.filter_jit(planners.planner(name, **SMALL[name]).plan)
+    return eqx.filter_jit(build(name).plan)
 
 
 def start(problem, name, seed=0):
-    planner = planners.planner(name, **SMALL[name])
+    planner = build(name)
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), problem.model.example_state())
     plan_state = planner.init(problem, state, key=jax.random.key(seed))
     return planner, state, plan_state, ebm.Now(0, jnp.zeros(problem.action_space.size), problem.dt)
 
 
-every_planner = pytest.mark.parametrize("name", sorted(planners.PLANNERS))
+every_planner = pytest.mark.parametrize("name", NAMES)
 every_engine = pytest.mark.parametrize("engine", ["analytic", "c"])
-
-
-def test_every_planner_is_covered():
-    assert set(SMALL) == set(planners.PLANNERS)
 
 
 @every_planner
 def test_jit_equals_no_jit(name):
     problem = problem_on("c")
     _, state, _, now = start(problem, name)
-    tiny = {option: min(value, 4) for option, value in SMALL[name].items()} | {"num_iterations": 1}
-    planner = planners.planner(name, **tiny)
+    planner = build(name, horizon=4, num_samples=4, num_iterations=1)
     plan_state = planner.init(problem, state, key=jax.random.key(0))
     plain, plain_state = planner.plan(problem, state, plan_state, now)
     jitted, jitted_state = eqx.filter_jit(planner.plan)(problem, state, plan_state, now)
@@ -149,10 +138,7 @@ def test_nothing_retraces(name):
 @every_planner
 def test_the_goal_is_reached(name):
     problem = problem_on("c")
-    options = SMALL[name] | {"horizon": 25}
-    if "num_samples" in options:
-        options["num_samples"] = 64
-    agent = planners.Agent(problem, planners.planner(name, **options))
+    agent = planners.Agent(problem, build(name, horizon=25, num_samples=64, num_iterations=3))
     memory, state = agent.init(key=jax.random.key(0)), problem.model.example_state()
     step = eqx.filter_jit(problem.model.step)
     for _ in range(150):

@@ -127,3 +127,27 @@ def slope(function, x, step=1e-2):
     moved = [(flat.at[i].add(step).reshape(x.shape), flat.at[i].add(-step).reshape(x.shape)) for i in range(flat.size)]
     up, down = jnp.stack([u for u, _ in moved]), jnp.stack([d for _, d in moved])
     return ((jax.vmap(function)(up) - jax.vmap(function)(down)) / (2 * step)).reshape(x.shape)
+
+
+class Slider(ebm.AbstractState):
+    """Position (m) and speed (m/s)."""
+
+    position: Float[Array, "*batch"]
+    speed: Float[Array, "*batch"]
+
+    def read(self, name):
+        return {"joint:slider": self.position[..., None], "velocity:joint:slider": self.speed[..., None]}[name]
+
+
+class Cart(ebm.AbstractWorldModel):
+    """A mass of 1 kg that is pushed with at most 5 N."""
+
+    action_space: ebm.Box = ebm.Box([-5.0], [5.0])
+    dt: float = eqx.field(static=True, default=0.02)
+
+    def example_state(self):
+        return Slider(jnp.zeros(()), jnp.zeros(()))
+
+    def step(self, state, action, latents=None):
+        speed = state.speed + self.dt * action[0]
+        return Slider(state.position + self.dt * speed, speed)

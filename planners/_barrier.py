@@ -1,0 +1,65 @@
+"""A control barrier for every guardrail."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import ebm
+
+from ._filter import AbstractFilter
+
+
+class BarrierFilter(AbstractFilter):
+    """The nearest action that lets no guardrail's margin shrink faster than by a given share a step: a discrete control barrier.
+
+    With the margin h = -violation, it solves `min |u - action|²` so that `h(after) ≥ (1 - rate) h(now)`, linearised around the action, in
+    the box. Smoother than `BackupFilter`, and it foresees less: it needs a margin that the next steps can change, such as one with braking
+    distance in it. If no action can do that, the sum of what is missing is as small as possible.
+
+    **Arguments:**
+
+    - `rate`: the share of its margin that a guardrail may lose per step, in (0, 1].
+    - `steps`: that the action is held; the margin is looked at after each.
+    - `price`: of what is missing, relative to the squared change of the action.
+
+    Ames et al. 2019, "Control barrier functions: theory and applications"; Agrawal and Sreenath 2017 (discrete time).
+    """
+
+    rate: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.3)
+    steps: int = eqx.field(static=True, default=2)
+    price: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1e3)
+
+    def __call__(self, problem, state, action, now):
+        from qpax import solve_qp_elastic  # slow to import, and used by nobody else
+
+        if not problem.guardrails:
+            return problem.project(action[None], now)[0], jnp.array(False)
+        box = problem.action_space
+        unit = jnp.where(box.half_range > 0, box.half_range, 1.0)
+        action = problem.project(action[None], now)[0]
+        kept = jnp.cumprod(jnp.full(self.steps, 1.0 - self.rate))
+
+        def margins(u):
+            held = jnp.broadcast_to(action + unit * u, (self.steps, box.size))
+            states = problem.model.rollout(state, held)
+            times = (now.tick + jnp.arange(self.steps + 1)).astype(jnp.float32) * problem.dt
+
+            def margin(guardrail):
+                arguments = action + unit * u, now.previous_action
+                h = jax.vmap(lambda state, time: -guardrail.stage(state, *arguments, time) / guardrail.scale)(states, times)
+                return h[1:] - kept * jnp.maximum(h[0], 0.0)
+
+            return jnp.concatenate([margin(g) for g in problem.guardrails])
+
+        still = jnp.zeros(box.size)
+        left, slope = margins(still), jax.jacfwd(margins)(still)
+        usable = jnp.isfinite(left) & jnp.all(jnp.isfinite(slope), axis=1)
+        left, slope = jnp.where(usable, left, 1.0), jnp.where(usable[:, None], slope, 0.0)
+        bounds = problem.bounds(now, 1)
+        rows = jnp.concatenate([-slope, jnp.eye(box.size), -jnp.eye(box.size)])
+        limits = jnp.concatenate([left, (bounds.high[0] - action) / unit, (action - bounds.low[0]) / unit])
+        change = solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
+        needed = jnp.any(left < 0) & jnp.all(jnp.isfinite(change))
+        safe = problem.project((action + unit * jnp.where(needed, change, 0.0))[None], now)[0]
+        return safe, needed

@@ -1,0 +1,51 @@
+"""Search, then refine."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ._planner import AbstractPlanner
+from ._rank import choose
+
+
+class HybridPlanner(AbstractPlanner):
+    """One planner finds the valley, another walks down it: sampling for what is discontinuous, gradients for precision.
+
+    The better of both plans is kept, so refining never makes a plan worse.
+
+    **Arguments:**
+
+    - `search`: finds a plan, such as `iCEM`.
+    - `refine`: improves it: `GradientPlanner`, `ILQR`, or anything else that can `adopt` actions.
+
+    Bharadhwaj, Xie and Shkurti 2020, "Model-predictive control via cross-entropy and gradient-based optimization", arXiv:2004.08763.
+    """
+
+    search: AbstractPlanner
+    refine: AbstractPlanner
+
+    def __check_init__(self):
+        if self.search.horizon != self.refine.horizon:
+            raise ValueError(f"Both planners need one horizon, got {self.search.horizon} and {self.refine.horizon}. Give both the same.")
+
+    @property
+    def horizon(self):
+        return self.search.horizon
+
+    @property
+    def requires(self):
+        return self.search.requires | self.refine.requires
+
+    def init(self, problem, state, *, key):
+        return self.search.init(problem, state, key=key), self.refine.init(problem, state, key=key)
+
+    def adopt(self, problem, plan_state, actions):
+        return self.search.adopt(problem, plan_state[0], actions), plan_state[1]
+
+    def plan(self, problem, state, plan_state, now):
+        found, searching = self.search.plan(problem, state, plan_state[0], now)
+        refining = self.refine.adopt(problem, plan_state[1], found.actions)
+        at_once = eqx.tree_at(lambda n: n.elapsed, now, jnp.zeros_like(now.elapsed))
+        refined, refining = self.refine.plan(problem, state, refining, at_once)
+        plan = choose(jax.tree.map(lambda *leaves: jnp.stack(leaves), found, refined))
+        return plan, (self.search.adopt(problem, searching, plan.actions), refining)

@@ -1,0 +1,30 @@
+"""Every planner, small: those with a name, and those that wrap others."""
+
+import inspect
+
+import planners
+
+WRAPPERS = {
+    "event": lambda horizon, num_samples, num_iterations: planners.EventTriggered(planners.MPPI(horizon, num_samples), period=1),
+    "hybrid": lambda horizon, num_samples, num_iterations: planners.HybridPlanner(
+        planners.MPPI(horizon, num_samples), planners.GradientPlanner(horizon, 1, num_iterations)
+    ),
+    "lagrangian": lambda horizon, num_samples, num_iterations: planners.AugmentedLagrangian(
+        planners.GradientPlanner(horizon, 2, num_iterations), num_rounds=2
+    ),
+}
+NAMES = sorted((*planners.PLANNERS, *WRAPPERS))
+
+
+def build(name, *, horizon=6, num_samples=16, num_iterations=2, **options):
+    """The planner of that name, with as many of the options as it has."""
+    options |= {"horizon": horizon, "num_samples": num_samples, "num_iterations": num_iterations}
+    kind = WRAPPERS.get(name) or planners.PLANNERS[name]
+    if name == "gradient":
+        options |= {"num_starts": 2}
+    return kind(**{option: value for option, value in options.items() if option in inspect.signature(kind).parameters})
+
+
+def has(name, option):
+    """Whether the planner of that name has this option."""
+    return option in inspect.signature(WRAPPERS.get(name) or planners.PLANNERS[name]).parameters

@@ -1,0 +1,83 @@
+"""Proposals: noise of unit variance, and seeds; events; gradients that do not fight."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ebm
+import envs
+import planners
+
+PROPOSALS = [planners.White(), planners.Coloured(0.5), planners.Coloured(), planners.OrnsteinUhlenbeck(0.6)]
+
+
+@pytest.mark.parametrize("proposal", PROPOSALS, ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize("knots", [1, 2, 7, 16])
+def test_noise_has_unit_variance_at_every_knot(proposal, knots):
+    noise = proposal.noise((4000, knots, 2), key=jax.random.key(0))
+    np.testing.assert_allclose(jnp.std(noise, axis=0), 1.0, atol=0.06)
+    np.testing.assert_allclose(jnp.mean(noise, axis=0), 0.0, atol=0.08)
+
+
+def test_neighbours_hang_together_as_asked():
+    noise = planners.OrnsteinUhlenbeck(0.6).noise((8000, 6, 1), key=jax.random.key(0))[..., 0]
+    for lag in (1, 2, 3):
+        np.testing.assert_allclose(jnp.mean(noise[:, lag:] * noise[:, :-lag]), 0.6**lag, atol=0.03)
+
+
+@pytest.mark.parametrize("kind", [planners.MPPI, planners.CEM, planners.iCEM, planners.PredictiveSampling, planners.DIAL])
+def test_every_sampling_planner_takes_every_proposal(kind):
+    problem = envs.pendulum()
+    state = problem.model.example_state()
+    for proposal in PROPOSALS[1:]:
+        planner = kind(horizon=10, num_samples=16, proposal=proposal)
+        plan, _ = planner.plan(problem, state, planner.init(problem, state, key=jax.random.key(0)), ebm.Now(0, jnp.zeros(1), 0.0))
+        assert bool(jnp.isfinite(plan.energy))
+
+
+def test_a_good_seed_is_found_at_once():
+    problem = envs.pendulum()
+    state = eqx.tree_at(lambda s: (s.angle, s.velocity), problem.model.example_state(), (jnp.float32(0.3), jnp.float32(0.0)))
+    balance = planners.follow(lambda state, time: jnp.clip(-20.0 * state.angle - 4.0 * state.velocity, -2.0, 2.0)[None])
+    plans = []
+    for proposal in (planners.White(), planners.Seeded(balance)):
+        planner = planners.PredictiveSampling(horizon=30, num_samples=12, num_knots=30, noise=0.02, proposal=proposal)
+        plan_state = planner.init(problem, state, key=jax.random.key(0))
+        plans.append(eqx.filter_jit(planner.plan)(problem, state, plan_state, ebm.Now(0, jnp.zeros(1), 0.0))[0])
+    assert float(plans[1].energy) < 0.5 * float(plans[0].energy)
+
+
+def test_a_plan_is_followed_until_the_world_leaves_it():
+    problem = envs.pendulum()
+    planner = planners.EventTriggered(planners.MPPI(horizon=12, num_samples=16), period=4, tolerance=0.01)
+    plan = eqx.filter_jit(planner.plan)
+    state = problem.model.example_state()
+    plan_state, held = planner.init(problem, state, key=jax.random.key(0)), jnp.zeros(1)
+    energies, shoved_at = [], 6
+    for tick in range(10):
+        found, plan_state = plan(problem, state, plan_state, ebm.Now(tick, held, problem.dt))
+        held = found.actions[0]
+        np.testing.assert_allclose(found.trajectory.states.angle[0], state.angle, atol=1e-5)
+        energies.append(float(found.energy))
+        state = problem.model.step(state, held)
+        if tick == shoved_at - 1:
+            state = eqx.tree_at(lambda s: s.velocity, state, state.velocity + 0.5)
+    anew = [i for i in range(1, 10) if energies[i] != energies[i - 1]]
+    assert anew == [4, shoved_at]
+
+
+def test_gradients_that_conflict_give_way():
+    combine = planners.PCGrad()
+    orthogonal = jnp.array([[1.0, 0.0], [0.0, 2.0]])
+    np.testing.assert_allclose(combine(orthogonal, key=jax.random.key(0)), [1.0, 2.0])
+    conflict = jnp.array([[1.0, 0.0], [-10.0, 1.0]])
+    together = combine(conflict, key=jax.random.key(0))
+    assert (conflict @ together > 0).all()
+    assert (conflict @ jnp.sum(conflict, axis=0) < 0).any()
+    planner = planners.GradientPlanner(horizon=8, num_starts=2, num_iterations=3, combine=combine)
+    problem = envs.pendulum()
+    state = problem.model.example_state()
+    plan, _ = planner.plan(problem, state, planner.init(problem, state, key=jax.random.key(0)), ebm.Now(0, jnp.zeros(1), 0.0))
+    assert bool(jnp.isfinite(plan.energy))
