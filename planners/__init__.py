@@ -11,6 +11,8 @@ from ._basis import AbstractBasis as AbstractBasis
 from ._basis import Cubic as Cubic
 from ._basis import Linear as Linear
 from ._basis import ZeroOrder as ZeroOrder
+from ._beam import BeamSearch as BeamSearch
+from ._categorical import CategoricalCEM as CategoricalCEM
 from ._cem import CEM as CEM
 from ._coloured import Coloured as Coloured
 from ._combine import AbstractCombination as AbstractCombination
@@ -39,6 +41,9 @@ from ._proposal import Seeded as Seeded
 from ._proposal import White as White
 from ._proposal import follow as follow
 from ._rank import rank as rank
+from ._realtime import Realtime as Realtime
+from ._realtime import RealtimeStatistics as RealtimeStatistics
+from ._tree import TreeSearch as TreeSearch
 from ._validate import Validation as Validation
 from ._validate import validate as validate
 from ._warmup import Choice as Choice

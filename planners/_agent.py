@@ -77,7 +77,7 @@ class Agent(eqx.Module):
         self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
     ) -> tuple[Float[Array, " action"], Plan, AgentState]:
         """As `act`, and the plan behind the action."""
-        observation = jax.tree.map(_to_array, self.perceiver.sense(self.problem.model, observation))
+        observation = to_arrays(self.perceiver.sense(self.problem.model, observation))
         return _decide(self, observation, state, jnp.asarray(self.problem.dt if elapsed is None else elapsed, jnp.float32))
 
 
@@ -121,21 +121,30 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     state, perceived = agent.perceiver.observe(problem.model, memory.memory, memory.action, observation)
     now = ebm.Now(memory.tick, memory.action, elapsed)
     plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
-    action = plan.actions[0]
-    if agent.fallback is not None:
-        unsafe = (plan.result != RESULTS.successful) & (plan.result != RESULTS.bad_gradient)
-        action = jnp.where(unsafe, agent.fallback(state, now), action)
-    # whatever a planner or a fallback of somebody else's returns
-    action = jnp.where(jnp.isfinite(action), action, memory.action)
-    action = problem.project(action[None], now)[0]
-    if agent.filter is not None:
-        filtered = agent.filter(problem, state, action, now)[0]
-        action = problem.project(jnp.where(jnp.isfinite(filtered), filtered, action)[None], now)[0]
+    action = settle(agent, state, now, plan)
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
     ticks = jnp.maximum(jnp.round(jnp.nan_to_num(elapsed) / problem.dt), 1.0).astype(jnp.int32)
     return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks)
+
+
+def settle(agent: Agent, state: PyTree, now: ebm.Now, plan: Plan) -> Float[Array, " action"]:
+    """The first action of a plan, or the fallback's, behind the filter: finite and inside the limits, whatever they return."""
+    action = plan.actions[0]
+    if agent.fallback is not None:
+        unsafe = (plan.result != RESULTS.successful) & (plan.result != RESULTS.bad_gradient)
+        action = jnp.where(unsafe, agent.fallback(state, now), action)
+    action = agent.problem.project(jnp.where(jnp.isfinite(action), action, now.previous_action)[None], now)[0]
+    if agent.filter is not None:
+        filtered = agent.filter(agent.problem, state, action, now)[0]
+        action = agent.problem.project(jnp.where(jnp.isfinite(filtered), filtered, action)[None], now)[0]
+    return action
+
+
+def to_arrays(observation: PyTree) -> PyTree:
+    """An observation as JAX arrays, its floats in float32."""
+    return jax.tree.map(_to_array, observation)
 
 
 def _to_array(leaf: Any) -> Array:

@@ -12,7 +12,7 @@ SIZES = (1.0, 0.5, 0.1, 0.0)  # of a projected Newton step that are tried
 def box_qp(
     hessian: Float[Array, "n n"], gradient: Float[Array, " n"], low: Float[Array, " n"], high: Float[Array, " n"]
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Minimise `½ xᵀHx + gᵀx` for `low <= x <= high`: coordinate descent, which always converges, then projected Newton steps, which are fast.
+    """Minimise `½ xᵀHx + gᵀx` for `low <= x <= high`: coordinate descent, which converges, then projected Newton steps, which are fast.
 
     **Arguments:**
 

@@ -9,6 +9,8 @@ from typing import Any
 import ebm
 
 from ._agent import Agent, Controller
+from ._beam import BeamSearch
+from ._categorical import CategoricalCEM
 from ._cem import CEM
 from ._covariance import CovarianceMPPI
 from ._dial import DIAL
@@ -18,6 +20,7 @@ from ._ilqr import ILQR
 from ._mppi import MPPI
 from ._planner import AbstractPlanner
 from ._predictive import PredictiveSampling
+from ._tree import TreeSearch
 
 PLANNERS: Mapping[str, type[AbstractPlanner]] = {
     "mppi": MPPI,
@@ -28,6 +31,9 @@ PLANNERS: Mapping[str, type[AbstractPlanner]] = {
     "covariance": CovarianceMPPI,
     "gradient": GradientPlanner,
     "ilqr": ILQR,
+    "categorical": CategoricalCEM,
+    "beam": BeamSearch,
+    "tree": TreeSearch,
 }
 
 

@@ -16,9 +16,10 @@ WRAPPERS = {
 NAMES = sorted((*planners.PLANNERS, *WRAPPERS))
 
 
-def build(name, *, horizon=6, num_samples=16, num_iterations=2, **options):
+def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=8, width=6, **options):
     """The planner of that name, with as many of the options as it has."""
     options |= {"horizon": horizon, "num_samples": num_samples, "num_iterations": num_iterations}
+    options |= {"num_simulations": num_simulations, "width": width}
     kind = WRAPPERS.get(name) or planners.PLANNERS[name]
     if name == "gradient":
         options |= {"num_starts": 2}

@@ -138,7 +138,7 @@ def test_nothing_retraces(name):
 @every_planner
 def test_the_goal_is_reached(name):
     problem = problem_on("c")
-    agent = planners.Agent(problem, build(name, horizon=25, num_samples=64, num_iterations=3))
+    agent = planners.Agent(problem, build(name, horizon=25, num_samples=64, num_iterations=3, num_simulations=64, width=16))
     memory, state = agent.init(key=jax.random.key(0)), problem.model.example_state()
     step = eqx.filter_jit(problem.model.step)
     for _ in range(150):

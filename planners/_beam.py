@@ -1,0 +1,124 @@
+"""Beam search."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import ebm
+
+from ._basis import ZeroOrder, move_on, shift
+from ._discrete import advance, choices_of, decisions, outlook
+from ._planner import AbstractPlanner, check_requirements, finish
+from ._rank import rank
+
+
+class BeamState(eqx.Module):
+    """The last plan's actions, how far time is past the first one (in steps), and a key."""
+
+    actions: Float[Array, "horizon action"]
+    phase: Float[Array, ""]
+    key: Key[Array, ""]
+
+
+class BeamSearch(AbstractPlanner):
+    """Grow plans choice by choice, and keep the best few at every depth (Lowerre 1976).
+
+    Partial plans are ordered like whole ones: those without a violation first, then by energy, which includes what can be had from there by
+    holding one choice, the best, to the end. The survivors are judged once more as whole plans, beside the last plan moved on in time.
+    Deterministic.
+
+    **Arguments:**
+
+    - `horizon`: actions planned ahead. `hold`: steps that a choice lasts.
+    - `width`: partial plans that are kept.
+    - `choices`: the actions to choose from; by default a grid of `resolution` values per actuator.
+    - `penalty`: energy per summed violation in what lies ahead of a partial plan.
+    """
+
+    horizon: int = eqx.field(static=True, default=25)
+    width: int = eqx.field(static=True, default=8)
+    hold: int = eqx.field(static=True, default=3)
+    resolution: int = eqx.field(static=True, default=5)
+    choices: ebm.Discrete | None = None
+    penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+
+    def __check_init__(self):
+        for name, low in (("horizon", 1), ("width", 1), ("hold", 1), ("resolution", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < low:
+                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
+
+    @property
+    def requires(self):
+        return frozenset({"step", "stages"})
+
+    def init(self, problem, state, *, key):
+        del state
+        check_requirements(self, problem)
+        choices_of(problem, self.choices, self.resolution)
+        box = problem.action_space
+        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        return BeamState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
+
+    def plan(self, problem, state, plan_state, now):
+        key, world_key = jax.random.split(plan_state.key)
+        whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
+        last = problem.project(shift(plan_state.actions, whole), now)
+        sequences = self._grow(problem, state, choices_of(problem, self.choices, self.resolution), now)
+        tried = jax.vmap(lambda actions: problem.project(actions, now))(jnp.concatenate([last[None], sequences]))
+        values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
+        best = rank(values).best
+        value = ebm.pick(values, best)
+        good = value.finite & ebm.all_finite(state)
+        actions = jnp.where(good, tried[best], last)
+        return finish(state, actions, value), BeamState(actions, phase, key)
+
+    def _grow(self, problem, state, choices, now) -> Float[Array, "width horizon action"]:
+        state = jax.tree.map(jnp.asarray, state)
+        count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
+
+        def repeat(leaf):
+            return jnp.broadcast_to(leaf, (self.width, *jnp.shape(leaf)))
+
+        def deepen(beam, depth):
+            states, held, energy, violation, plans, best = beam
+            tick = now.tick + depth * self.hold
+
+            def follow(state, held, action):
+                after, cost, broken, finite = advance(problem, state, action, self.hold, held, tick)
+                left = (count - depth - 1) * self.hold
+                ahead, then = outlook(problem, after, action, choices, count * self.hold, tick + self.hold, left, self.penalty)
+                return after, then, cost, broken, jnp.where(finite, ahead, jnp.inf)
+
+            grown, thens, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
+            energy, violation = energy[:, None] + costs, violation[:, None] + broken
+            key = energy + aheads
+            finite = jnp.isfinite(key)
+            safe = finite & (violation <= 0)
+            order = jnp.lexsort(tuple(x.ravel() for x in (jnp.where(safe, key, violation), ~safe, ~finite)))[: self.width]
+            parent, choice = order // num_choices, order % num_choices
+            states = jax.tree.map(lambda leaf: leaf[parent, choice], grown)
+            later = (jnp.arange(count) > depth)[:, None]
+            plans = jnp.where(later, thens[parent, choice][:, None], plans[parent].at[:, depth].set(choices[choice]))
+            energy = jnp.where(finite, energy, jnp.inf)
+            # the best whole plan met so far, for a beam may lose it
+            whole = jnp.where(finite, key, jnp.inf)[parent, choice] + self.penalty * violation[parent, choice]
+            first = jnp.argmin(whole)
+            best = jax.tree.map(lambda new, old: jnp.where(whole[first] < best[0], new, old), (whole[first], plans[first]), best)
+            return (states, choices[choice], energy[parent, choice], violation[parent, choice], plans, best), None
+
+        # the beam starts as one plan: its copies count as not finite
+        energy = jnp.where(jnp.arange(self.width) == 0, 0.0, jnp.inf)
+        plans = jnp.broadcast_to(now.previous_action, (self.width, count, choices.shape[1]))
+        begin = (
+            jax.tree.map(repeat, state),
+            repeat(now.previous_action),
+            energy,
+            jnp.zeros(self.width),
+            plans,
+            (jnp.float32(jnp.inf), plans[0]),
+        )
+        *_, plans, (_, best) = jax.lax.scan(deepen, begin, jnp.arange(count))[0]
+        return jnp.repeat(jnp.concatenate([best[None], plans]), self.hold, axis=1)[:, : self.horizon]

@@ -1,0 +1,143 @@
+"""Monte Carlo tree search."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import ebm
+
+from ._basis import ZeroOrder, move_on, shift
+from ._discrete import LOST, advance, choices_of, decisions, outlook
+from ._planner import AbstractPlanner, check_requirements, finish
+from ._rank import rank
+
+
+class TreeState(eqx.Module):
+    """The last plan's actions, how far time is past the first one (in steps), and a key."""
+
+    actions: Float[Array, "horizon action"]
+    phase: Float[Array, ""]
+    key: Key[Array, ""]
+
+
+class TreeSearch(AbstractPlanner):
+    """Grow a tree of choices where it looks good: Gumbel MuZero's search, in a world model that is not learned for it.
+
+    A leaf is worth what can be had from it by holding one choice, the best, to the end of the horizon. The plan is the way to the best leaf
+    and that choice, judged as a whole beside the last plan moved on in time. Values are rescaled inside the tree, so energies of any size
+    serve. Needs the extra `solvers`.
+
+    **Arguments:**
+
+    - `horizon`: actions planned ahead. `hold`: steps that a choice lasts.
+    - `num_simulations`: leaves that are tried, one after the other.
+    - `choices`: the actions to choose from; by default a grid of `resolution` values per actuator.
+    - `penalty`: energy per summed violation inside the tree.
+
+    Danihelka et al. 2022, "Policy improvement by planning with Gumbel"; DeepMind's mctx.
+    """
+
+    horizon: int = eqx.field(static=True, default=25)
+    num_simulations: int = eqx.field(static=True, default=64)
+    hold: int = eqx.field(static=True, default=5)
+    resolution: int = eqx.field(static=True, default=5)
+    choices: ebm.Discrete | None = None
+    penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+
+    def __check_init__(self):
+        for name, low in (("horizon", 1), ("num_simulations", 1), ("hold", 1), ("resolution", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < low:
+                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
+
+    @property
+    def requires(self):
+        return frozenset({"step", "stages"})
+
+    def init(self, problem, state, *, key):
+        del state
+        check_requirements(self, problem)
+        choices_of(problem, self.choices, self.resolution)
+        box = problem.action_space
+        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        return TreeState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
+
+    def plan(self, problem, state, plan_state, now):
+        key, tree_key, world_key = jax.random.split(plan_state.key, 3)
+        whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
+        last = problem.project(shift(plan_state.actions, whole), now)
+        path = self._search(problem, state, choices_of(problem, self.choices, self.resolution), now, tree_key)
+        tried = jnp.stack([last, problem.project(path, now)])
+        values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
+        best = rank(values).best
+        value = ebm.pick(values, best)
+        good = value.finite & ebm.all_finite(state)
+        actions = jnp.where(good, tried[best], last)
+        return finish(state, actions, value), TreeState(actions, phase, key)
+
+    def _search(self, problem, state, choices, now, key) -> Float[Array, "horizon action"]:
+        import mctx  # slow to import, and used by nobody else
+
+        count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
+        evenly = jnp.zeros((1, num_choices))
+
+        def value(state, held, depth):
+            tick, left = now.tick + depth * self.hold, (count - depth) * self.hold
+            cost, then = outlook(problem, state, held, choices, count * self.hold, tick, left, self.penalty)
+            return -cost, then
+
+        def expand(params, key, choice, node):
+            del params, key
+            state, held, depth, _ = jax.tree.map(lambda leaf: leaf[0], node)
+            action = choices[choice[0]]
+            after, energy, violation, finite = advance(problem, state, action, self.hold, held, now.tick + depth * self.hold)
+            cost, inside = jnp.where(finite, energy + self.penalty * violation, LOST), (depth < count) & finite
+            worth, then = value(after, action, depth + 1)
+            node = jax.tree.map(lambda leaf: leaf[None], (after, action, depth + 1, then))
+            numbers = jnp.where(depth < count, -cost, 0.0), jnp.where(inside, 1.0, 0.0), jnp.where(inside, worth, 0.0)
+            reward, more, left = (number[None] for number in numbers)
+            return mctx.RecurrentFnOutput(reward=reward, discount=more, prior_logits=evenly, value=left), node
+
+        state = jax.tree.map(jnp.asarray, state)
+        worth, then = value(state, now.previous_action, jnp.int32(0))
+        root = jax.tree.map(lambda leaf: leaf[None], (state, now.previous_action, jnp.int32(0), then))
+        output = mctx.gumbel_muzero_policy(
+            params=(),
+            rng_key=key,
+            root=mctx.RootFnOutput(prior_logits=evenly, value=worth[None], embedding=root),
+            recurrent_fn=expand,
+            num_simulations=self.num_simulations,
+            max_depth=count,
+            max_num_considered_actions=min(num_choices, 16),
+            gumbel_scale=1.0,
+        )
+        return jnp.repeat(_best_path(output.search_tree, choices, count), self.hold, axis=0)[: self.horizon]
+
+
+def _best_path(tree: Any, choices: Float[Array, "choices action"], count: int) -> Float[Array, "count action"]:
+    """The choices on the way to the leaf with the largest return, and from there on the one that its value stands for."""
+    parents, choice = tree.parents[0], tree.action_from_parent[0]
+
+    def descend(carry, node):
+        returns, depths = carry
+        parent = jnp.maximum(parents[node], 0)
+        returns = returns.at[node].set(returns[parent] + tree.children_rewards[0, parent, choice[node]])
+        return (returns, depths.at[node].set(depths[parent] + 1)), None
+
+    nothing = jnp.zeros(parents.size), jnp.zeros(parents.size, jnp.int32)
+    (returns, depths), _ = jax.lax.scan(descend, nothing, jnp.arange(1, parents.size))
+    best = jnp.argmax(jnp.where(tree.node_visits[0] > 0, returns + tree.raw_values[0], -jnp.inf))
+
+    def ascend(carry, _):
+        node, path = carry
+        here = (jnp.arange(count) == depths[node] - 1)[:, None]  # nowhere, at the root
+        path = jnp.where(here, choices[choice[node]], path)
+        return (jnp.where(node > 0, parents[node], 0), path), None
+
+    then = jnp.broadcast_to(tree.embeddings[3][0, best], (count, choices.shape[1]))
+    (_, path), _ = jax.lax.scan(ascend, (best, then), length=count)
+    return path

@@ -1,0 +1,137 @@
+"""The thread beside the loop: never waited for, late plans known, faults survived."""
+
+import time
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Cart, Slider
+
+import ebm
+import planners
+
+
+class Slow(ebm.AbstractStageEnergy):
+    """Takes its time, and fails on demand."""
+
+    seconds: float = eqx.field(static=True, default=0.0)
+
+    def stage(self, state, action, previous_action, time):
+        return (state.position - 1.0) ** 2 + 0.1 * state.speed**2 + 1e-3 * action[0] ** 2
+
+    def final(self, state, time):
+        if self.seconds == 0.0:
+            return jnp.zeros(())
+        return jax.pure_callback(self.wait, jax.ShapeDtypeStruct((), jnp.float32), state.position, vmap_method="expand_dims")
+
+    def wait(self, position):
+        time.sleep(self.seconds)
+        if np.isnan(position).any():
+            raise RuntimeError("broken on purpose")
+        return np.zeros(np.shape(position), np.float32)
+
+
+def agent(seconds=0.0, horizon=25):
+    return planners.Agent(ebm.Problem(Cart(), Slow(seconds)), planners.MPPI(horizon=horizon, num_samples=16))
+
+
+class Plant:
+    """A cart in real time, whose actions take effect `latency` s after they were sent."""
+
+    def __init__(self, latency=0.0):
+        self.model, self.state, self.sent = Cart(), Cart().example_state(), []
+        self.latency, self.step = round(latency / self.model.dt), eqx.filter_jit(self.model.step)
+        self.step(self.state, jnp.zeros(1))
+
+    def advance(self, action):
+        self.sent.append(action)
+        due = self.sent[-1 - self.latency] if len(self.sent) > self.latency else np.zeros(1)
+        self.state = self.step(self.state, jnp.asarray(due, jnp.float32))
+
+
+def drive(controller, plant, steps):
+    waits, next_tick = [], time.perf_counter()
+    for _ in range(steps):
+        controller.observe(plant.state)
+        start = time.perf_counter()
+        action = controller.action()
+        waits.append(time.perf_counter() - start)
+        assert action.shape == (1,)
+        assert np.isfinite(action).all()
+        assert (np.abs(action) <= 5.0).all()
+        plant.advance(action)
+        next_tick += plant.model.dt
+        time.sleep(max(0.0, next_tick - time.perf_counter()))
+    return waits
+
+
+def test_the_loop_never_waits_for_a_slow_planner():
+    plant = Plant()
+    with planners.Realtime(agent(seconds=0.06)).start(plant.state) as controller:
+        waits = drive(controller, plant, 100)
+        seen = controller.statistics
+    assert seen.error is None
+    assert seen.plans > 5
+    assert seen.planning_p50 >= 0.06
+    assert np.median(waits) < 2e-3
+
+
+def test_a_delayed_cart_stops_at_the_goal_if_the_delay_is_foreseen():
+    latency, errors = 0.1, {}
+    for compensate in (True, False):
+        plant = Plant(latency)
+        with planners.Realtime(agent(), latency=latency if compensate else 0.0, compensate=compensate).start(plant.state) as controller:
+            drive(controller, plant, 200)
+            places = []
+            for _ in range(25):
+                drive(controller, plant, 1)
+                places.append(float(plant.state.position))
+        errors[compensate] = np.max(np.abs(np.array(places) - 1.0))
+    assert errors[True] < 0.15
+    assert errors[True] < errors[False]
+
+
+def test_stale_plans_give_way_to_the_fallback():
+    plant = Plant()
+    controller = planners.Realtime(agent(seconds=0.3), max_age=0.05, fallback=lambda observation: [-9.0]).start(plant.state)
+    try:
+        time.sleep(0.1)
+        controller.observe(plant.state)
+        np.testing.assert_array_equal(controller.action(), [-5.0])
+        assert controller.statistics.stale == 1
+    finally:
+        controller.stop()
+
+
+def test_the_loop_survives_its_thread():
+    plant = Plant()
+    controller = planners.Realtime(agent(seconds=1e-3)).start(plant.state)
+    controller.observe(Slider(jnp.float32(jnp.nan), jnp.float32(0.0)))
+    for _ in range(100):
+        if controller.statistics.error is not None:
+            break
+        time.sleep(0.02)
+    assert controller.statistics.error is not None
+    assert np.isfinite(controller.action()).all()
+    controller.stop()
+    controller.start(plant.state)  # and it can be started anew
+    assert controller.statistics.error is None
+    with pytest.raises(RuntimeError, match="running already"):
+        controller.start(plant.state)
+    controller.stop()
+
+
+def test_a_deadline_is_used_for_more_rounds():
+    plant = Plant()
+    controller = planners.Realtime(agent(seconds=5e-3), deadline=0.1).start(plant.state)
+    controller.stop()
+    assert len(controller._rounds) > 2 * controller.statistics.plans
+    assert 0.03 < controller.statistics.planning_p50 < 0.2
+
+
+@pytest.mark.parametrize("options", [{"max_age": 0.0}, {"latency": -0.1}, {"deadline": 0.0}])
+def test_times_must_make_sense(options):
+    with pytest.raises(ValueError, match="max_age"):
+        planners.Realtime(agent(), **options)
