@@ -1,5 +1,8 @@
 """A control barrier for every guardrail."""
 
+import importlib
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,7 +34,7 @@ class BarrierFilter(AbstractFilter):
     price: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1e3)
 
     def __call__(self, problem, state, action, now):
-        from qpax import solve_qp_elastic  # slow to import, and used by nobody else
+        solver: Any = importlib.import_module("qpax")  # slow to import, and used by nobody else
 
         if not problem.guardrails:
             return problem.project(action[None], now)[0], jnp.array(False)
@@ -59,7 +62,7 @@ class BarrierFilter(AbstractFilter):
         bounds = problem.bounds(now, 1)
         rows = jnp.concatenate([-slope, jnp.eye(box.size), -jnp.eye(box.size)])
         limits = jnp.concatenate([left, (bounds.high[0] - action) / unit, (action - bounds.low[0]) / unit])
-        change = solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
+        change = solver.solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
         needed = jnp.any(left < 0) & jnp.all(jnp.isfinite(change))
         safe = problem.project((action + unit * jnp.where(needed, change, 0.0))[None], now)[0]
         return safe, needed

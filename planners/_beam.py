@@ -112,13 +112,7 @@ class BeamSearch(AbstractPlanner):
         # the beam starts as one plan: its copies count as not finite
         energy = jnp.where(jnp.arange(self.width) == 0, 0.0, jnp.inf)
         plans = jnp.broadcast_to(now.previous_action, (self.width, count, choices.shape[1]))
-        begin = (
-            jax.tree.map(repeat, state),
-            repeat(now.previous_action),
-            energy,
-            jnp.zeros(self.width),
-            plans,
-            (jnp.float32(jnp.inf), plans[0]),
-        )
+        nothing = jnp.float32(jnp.inf), plans[0]
+        begin = jax.tree.map(repeat, state), repeat(now.previous_action), energy, jnp.zeros(self.width), plans, nothing
         *_, plans, (_, best) = jax.lax.scan(deepen, begin, jnp.arange(count))[0]
         return jnp.repeat(jnp.concatenate([best[None], plans]), self.hold, axis=1)[:, : self.horizon]

@@ -38,7 +38,7 @@ class EventTriggered(AbstractPlanner):
     tolerance: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.01)
 
     @property
-    def horizon(self):
+    def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.planner.horizon
 
     @property

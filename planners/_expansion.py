@@ -66,11 +66,14 @@ def expand(problem: Any, trajectory: ebm.Trajectory, lift: Any, unit: Float[Arra
             penalty,
         )
 
-    before, last = (jax.tree.map(lambda leaf, part=part: leaf[part], (trajectory.states, lift)) for part in (slice(None, -1), -1))
-    times = trajectory.times
+    def part(tree, which):
+        return jax.tree.map(lambda leaf: leaf[which], tree)
+
+    states, times, before = trajectory.states, trajectory.times, slice(None, -1)
     guarded = (jnp.arange(trajectory.horizon) > 0).astype(jnp.float32)  # the state now cannot be changed
-    stages = jax.vmap(at)(*before, trajectory.actions, trajectory.previous_actions, times[:-1], guarded)
-    return Expansion(*stages, *end(*last, trajectory.actions[-1], times[-1]))
+    stages = jax.vmap(at)(part(states, before), part(lift, before), trajectory.actions, trajectory.previous_actions, times[:-1], guarded)
+    last = end(part(states, -1), part(lift, -1), trajectory.actions[-1], times[-1])
+    return Expansion(stages[0], stages[1], last[0], last[1])
 
 
 def merit(value: ebm.Evaluation, penalty: Float[Array, ""]) -> Float[Array, "*batch"]:

@@ -29,7 +29,7 @@ class HybridPlanner(AbstractPlanner):
             raise ValueError(f"Both planners need one horizon, got {self.search.horizon} and {self.refine.horizon}. Give both the same.")
 
     @property
-    def horizon(self):
+    def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.search.horizon
 
     @property

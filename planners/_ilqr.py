@@ -106,11 +106,11 @@ class ILQR(AbstractPlanner):
     def _directions(self, problem: Any, trajectory: ebm.Trajectory, unit, limits, damping) -> Float[Array, "sizes horizon action"]:
         """A step of every size, in units of half the box."""
         linear = problem.model.linearize(trajectory)
-        slopes = linear.A, linear.B * unit
+        slope, (low, high) = linear.B * unit, limits
         if isinstance(problem.energy, ebm.AbstractStageEnergy):
             expansion = expand(problem, trajectory, linear.lift, unit, self.penalty)
-            return riccati(expansion, *slopes, *limits, damping)
-        return dense(problem, trajectory, linear.lift, *slopes, unit, *limits, self.penalty, damping)
+            return riccati(expansion, linear.A, slope, low, high, damping)
+        return dense(problem, trajectory, linear.lift, linear.A, slope, unit, low, high, self.penalty, damping)
 
 
 def riccati(expansion: Expansion, A, B, low, high, damping) -> Float[Array, "sizes horizon action"]:

@@ -52,7 +52,7 @@ class AugmentedLagrangian(AbstractPlanner):
             raise ValueError(f"`num_rounds` must be positive, got {self.num_rounds}. It counts the updates of the multipliers per plan.")
 
     @property
-    def horizon(self):
+    def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.planner.horizon
 
     @property
@@ -62,7 +62,7 @@ class AugmentedLagrangian(AbstractPlanner):
     def init(self, problem, state, *, key):
         check_requirements(self, problem)
         key, inner_key = jax.random.split(key)
-        nothing = jnp.zeros((len(problem.guardrails), self.horizon))
+        nothing = jnp.zeros((len(_rails(problem)), self.horizon))
         inner = self.planner.init(_relaxed(problem, nothing, self.penalty, jnp.int32(0)), state, key=inner_key)
         return LagrangianState(inner, nothing, jnp.zeros(()), key)
 
@@ -80,7 +80,7 @@ class AugmentedLagrangian(AbstractPlanner):
             relaxed = _relaxed(problem, multipliers, penalty, now.tick)
             plan, inner = self.planner.plan(relaxed, state, inner, eqx.tree_at(lambda n: n.elapsed, now, elapsed))
             value = problem.evaluate(state, plan.actions, now, key=world_key)
-            violations = jnp.stack([value.violations[g.name] for g in problem.guardrails]) if problem.guardrails else multipliers
+            violations = jnp.stack([value.violations[g.name] for g in _rails(problem)]) if _rails(problem) else multipliers
             raised = jnp.maximum(multipliers + penalty * violations, 0.0)
             multipliers = jnp.where(jnp.isfinite(raised), raised, multipliers)
             left = jnp.max(violations, initial=0.0)
@@ -126,6 +126,10 @@ class Multipliers(ebm.AbstractStageEnergy):
         values = jnp.stack([g.stage(state, led_here, led_here, time) / g.scale for g in self.guardrails])
         r = jnp.where(index >= 0, jnp.maximum(values + due / self.penalty, 0.0), 0.0)
         return r, jnp.broadcast_to(weight, r.shape)
+
+
+def _rails(problem: Any) -> tuple[ebm.AbstractGuardrail, ...]:
+    return problem.guardrails
 
 
 def _relaxed(problem: Any, multipliers: Array, penalty: Array, tick: Array) -> ebm.Problem:

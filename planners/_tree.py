@@ -1,5 +1,6 @@
 """Monte Carlo tree search."""
 
+import importlib
 from typing import Any
 
 import equinox as eqx
@@ -80,7 +81,7 @@ class TreeSearch(AbstractPlanner):
         return finish(state, actions, value), TreeState(actions, phase, key)
 
     def _search(self, problem, state, choices, now, key) -> Float[Array, "horizon action"]:
-        import mctx  # slow to import, and used by nobody else
+        mctx: Any = importlib.import_module("mctx")  # slow to import, and used by nobody else
 
         count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
         evenly = jnp.zeros((1, num_choices))
