@@ -23,6 +23,9 @@ from ._event import EventTriggered as EventTriggered
 from ._filter import AbstractFilter as AbstractFilter
 from ._filter import BackupFilter as BackupFilter
 from ._gradient import GradientPlanner as GradientPlanner
+from ._hierarchical import HierarchicalPlanner as HierarchicalPlanner
+from ._hierarchical import HierarchicalProblem as HierarchicalProblem
+from ._hierarchical import Subgoal as Subgoal
 from ._hybrid import HybridPlanner as HybridPlanner
 from ._icem import iCEM as iCEM
 from ._ilqr import ILQR as ILQR
@@ -35,6 +38,7 @@ from ._ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from ._planner import RESULTS as RESULTS
 from ._planner import AbstractPlanner as AbstractPlanner
 from ._planner import Plan as Plan
+from ._planner_model import PlannerModel as PlannerModel
 from ._predictive import PredictiveSampling as PredictiveSampling
 from ._proposal import AbstractProposal as AbstractProposal
 from ._proposal import Seeded as Seeded

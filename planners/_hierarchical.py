@@ -1,0 +1,183 @@
+"""Planning on several levels: the upper one decides where to be, the lower one how to get there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+import ebm
+
+from ._planner import AbstractPlanner, Plan
+
+
+class HierarchicalProblem(ebm.AbstractProblem):
+    """A problem, and a coarser one above it.
+
+    The lower problem by itself is the whole task: its model, limits, guardrails and evaluations are those of the hierarchy. The upper one
+    only says, every now and then, which goal the lower one should have meanwhile. Towers are made by giving a `HierarchicalProblem` as
+    `upper`.
+
+    **Arguments:**
+
+    - `upper`: in a world with longer steps.
+    - `lower`: at the level of the actuators.
+    - `lift`: `state -> state` of the upper world.
+    - `condition`: `(lower, plan, age) -> problem`: the lower problem under an upper plan that is `age` s old; by default `Subgoal()`.
+    """
+
+    upper: ebm.AbstractProblem
+    lower: ebm.AbstractProblem
+    lift: Callable[[Any], Any]
+    condition: Callable[[Any, Plan, Array], Any]
+
+    def __init__(
+        self,
+        upper: ebm.AbstractProblem,
+        lower: ebm.AbstractProblem,
+        lift: Callable[[Any], Any],
+        condition: Callable[[Any, Plan, Array], Any] | None = None,
+    ):
+        if upper.dt <= lower.dt:
+            raise ValueError(f"The upper level must be the slower one, got steps of {upper.dt} s above {lower.dt} s.")
+        self.upper, self.lower, self.lift = upper, lower, lift
+        self.condition = Subgoal() if condition is None else condition
+
+    @property
+    def model(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.lower.model
+
+    @property
+    def provides(self):
+        return self.lower.provides | {"upper"}
+
+    def evaluate(self, state, actions, now, *, key):
+        return self.lower.evaluate(state, actions, now, key=key)
+
+    def project(self, actions, now):
+        return self.lower.project(actions, now)
+
+    def bounds(self, now, horizon):
+        return self.lower.bounds(now, horizon)
+
+
+class Subgoal(eqx.Module):
+    """The upper state that is due some time from now becomes the lower problem's goal.
+
+    **Arguments:**
+
+    - `ahead`: s; by default one step of the upper level.
+    - `read`: `upper state -> goal`, by default the state itself, which then has one array.
+    - `name`: of the lower goal, if it has several.
+    """
+
+    ahead: float | None = eqx.field(static=True, default=None)
+    read: Callable[[Any], Array] | None = None
+    name: str | None = eqx.field(static=True, default=None)
+
+    def __call__(self, lower: Any, plan: Plan, age: Array) -> Any:
+        dt = plan.trajectory.dt
+        index = jnp.round((age + (dt if self.ahead is None else self.ahead)) / dt).astype(jnp.int32)
+        due = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 1, plan.actions.shape[0])], plan.trajectory.states)
+        return lower.with_goal(jax.tree.leaves(due)[0] if self.read is None else self.read(due), self.name)
+
+
+class HierarchicalState(eqx.Module):
+    """Both planners' states, the upper plan, whether there is one, its age (s), and whether the last subgoal could be reached."""
+
+    upper: Any
+    lower: Any
+    plan: Plan
+    planned: Bool[Array, ""]
+    age: Float[Array, ""]
+    reachable: Bool[Array, ""]
+
+
+class HierarchicalPlanner(AbstractPlanner):
+    """Plan above every `period`, below every time, towards what the plan above says is due.
+
+    If the lower plan does not come within its goal's tolerance of the subgoal, the subgoal counts as unreachable. The level above then
+    plans again at the next step, and this once the lower level also plans the whole task by itself, as if there were no hierarchy; the
+    better plan by the task's own energy is taken.
+
+    **Arguments:**
+
+    - `upper`, `lower`: any planners, of which `upper` may be hierarchical again.
+    - `period`: control periods of the lower level between upper plans.
+    - `fallback`: whether to plan flat when a subgoal cannot be reached.
+
+    LeCun 2022, "A path towards autonomous machine intelligence", section 4.6.
+    """
+
+    upper: AbstractPlanner
+    lower: AbstractPlanner
+    period: int = eqx.field(static=True, default=10)
+    fallback: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self):
+        if self.period < 1:
+            raise ValueError(f"`period` must be positive, got {self.period}. It counts control periods between upper plans.")
+
+    @property
+    def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.lower.horizon
+
+    @property
+    def requires(self):
+        return frozenset({"upper"})
+
+    def init(self, problem, state, *, key):
+        parts: Any = problem
+        if "upper" not in problem.provides:
+            raise ValueError(f"HierarchicalPlanner requires a HierarchicalProblem, got {type(problem).__name__}.")
+        keys = jax.random.split(key)
+        above = parts.lift(jax.tree.map(jnp.asarray, state))
+        upper = self.upper.init(parts.upper, above, key=keys[0])
+        lower = self.lower.init(parts.lower, state, key=keys[1])
+        now = ebm.Now(0, jnp.zeros(parts.upper.action_space.size), 0.0)
+        shape = eqx.filter_eval_shape(lambda above, upper: self.upper.plan(parts.upper, above, upper, now)[0], above, upper)
+        plan = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, shape)
+        return HierarchicalState(upper, lower, plan, jnp.array(False), jnp.zeros(()), jnp.array(True))
+
+    def plan(self, problem, state, plan_state, now):
+        parts: Any = problem
+        age = plan_state.age + now.elapsed
+        # decided on the shared clock alone where all is well: under `vmap` a condition that differs between lanes makes all of them plan
+        due = ~plan_state.planned | (now.tick % self.period == 0) | ~plan_state.reachable
+
+        def anew():
+            held = jnp.where(plan_state.planned, plan_state.plan.action(plan_state.plan.trajectory.now.tick), 0.0)
+            tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
+            elapsed = jnp.where(plan_state.planned, age, 0.0)
+            plan, upper = self.upper.plan(parts.upper, parts.lift(state), plan_state.upper, ebm.Now(tick, held, elapsed))
+            return plan, upper, jnp.zeros_like(age)
+
+        above, upper, age = jax.lax.cond(due, anew, lambda: (plan_state.plan, plan_state.upper, age))
+        posed = parts.condition(parts.lower, above, age)
+        plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
+        reachable = _comes_close(posed, parts.lower, plan)
+        if self.fallback:
+
+            def flat():
+                alone, after = self.lower.plan(parts.lower, state, plan_state.lower, now)
+                task = parts.lower.evaluate(state, plan.actions, now, key=jax.random.key(0))
+                return jax.tree.map(lambda a, b: jnp.where(alone.energy < task.energy, a, b), (alone, after), (plan, lower))
+
+            plan, lower = jax.lax.cond(reachable, lambda: (plan, lower), flat)
+        plan = eqx.tree_at(lambda p: p.upper, plan, above, is_leaf=lambda node: node is None)
+        return plan, HierarchicalState(upper, lower, above, jnp.array(True), age, reachable)
+
+
+def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:
+    """Whether the plan's states come within the tolerance of every goal that the level above has set."""
+    pairs = zip(_goals(posed), _goals(problem), strict=True)
+    handed_down = [new for new, old in pairs if new.goal is not old.goal]
+    close = [jnp.any(jax.vmap(goal.distance)(plan.trajectory.states) <= goal.tolerance) for goal in handed_down]
+    return jnp.all(jnp.stack(close)) if close else jnp.array(True)
+
+
+def _goals(problem: Any) -> list[ebm.AbstractGoalEnergy]:
+    nodes = jax.tree.leaves(problem.energy, is_leaf=lambda node: isinstance(node, ebm.AbstractGoalEnergy))
+    return [node for node in nodes if isinstance(node, ebm.AbstractGoalEnergy)]

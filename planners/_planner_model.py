@@ -1,0 +1,55 @@
+"""A planner, seen from above as a world."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+import ebm
+
+from ._planner import AbstractPlanner
+
+
+class PlannerModel(ebm.AbstractWorldModel):
+    """A world whose actions are goals: a step is what a planner beneath makes of a goal in `period` control periods.
+
+    Lets an upper level plan with what the lower level can really do, at the price of imagining it plan.
+
+    **Arguments:**
+
+    - `problem`, `planner`: the level beneath; the problem has a goal that can be swapped.
+    - `goals`: the box that goals are chosen from.
+    - `period`: control periods of the level beneath per step.
+    - `name`: of the goal, if the problem has several.
+    """
+
+    problem: ebm.AbstractProblem
+    planner: AbstractPlanner
+    action_space: ebm.Box
+    dt: float = eqx.field(static=True)
+    period: int = eqx.field(static=True)
+    name: str | None = eqx.field(static=True)
+
+    def __init__(
+        self, problem: ebm.AbstractProblem, planner: AbstractPlanner, goals: ebm.Box, *, period: int = 10, name: str | None = None
+    ):
+        if period < 1:
+            raise ValueError(f"`period` must be positive, got {period}. It counts control periods per step.")
+        self.problem, self.planner, self.action_space = problem, planner, goals
+        self.dt, self.period, self.name = problem.dt * period, period, name
+
+    def example_state(self):
+        return self.problem.model.example_state()
+
+    def step(self, state, action, latents=None):
+        del latents
+        posed, box = self.problem.with_goal(action, self.name), self.problem.action_space
+        state = jax.tree.map(jnp.asarray, state)
+
+        def advance(carry, tick):
+            state, plan_state, held = carry
+            plan, plan_state = self.planner.plan(posed, state, plan_state, ebm.Now(tick, held, posed.dt))
+            after = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), state, posed.model.step(state, plan.actions[0]))
+            return (after, plan_state, plan.actions[0]), None
+
+        begin = state, self.planner.init(posed, state, key=jax.random.key(0)), jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        return jax.lax.scan(advance, begin, jnp.arange(self.period))[0][0]
