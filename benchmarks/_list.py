@@ -6,6 +6,8 @@ from typing import Any
 
 import tyro
 
+from ._recommended import SAMPLES
+
 
 @dataclasses.dataclass(frozen=True)
 class List:
@@ -68,15 +70,15 @@ def of_kind(module: Any, base: type) -> dict[str, str]:
     return {name: first_line(kind) for name, kind in sorted(found.items()) if not name.startswith("Abstract")}
 
 
-def first_line(kind: type) -> str:
+def first_line(kind: Any) -> str:
     """Of a docstring."""
     return (inspect.getdoc(kind) or "").split("\n")[0]
 
 
-def defaults(kind: type) -> str:
+def defaults(kind: Any) -> str:
     """The settings of a planner that the command line can change."""
     known = inspect.signature(kind).parameters
-    shown = {"horizon": "horizon", "num_samples": "samples", "num_starts": "samples", "num_iterations": "iterations", "noise": "noise"}
+    shown = {"horizon": "horizon"} | dict.fromkeys(SAMPLES, "samples") | {"num_iterations": "iterations", "noise": "noise"}
     found = [
         f"{ours} {known[theirs].default}"
         for theirs, ours in shown.items()

@@ -12,6 +12,8 @@ PLANTS: dict[str, dict[str, Any]] = {
     "HalfCheetah-v5": {"planner": "icem"},
 }
 
+SAMPLES = ("num_samples", "num_starts", "num_simulations", "width")  # what planners call the number of things that they try
+
 # Options of the recommended planner. `basis` is the name of a class in `planners`, `colour` the exponent of the noise spectrum.
 OPTIONS: dict[str, dict[str, Any]] = {
     "CartTable-v0": {"horizon": 30, "num_samples": 48, "noise": 0.5},

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from ._film import Film
 from ._goals import Wishes
 from ._judge import Judge
 from ._plant import Bench, build
-from ._recommended import make, planner_options
+from ._recommended import SAMPLES, make, planner_options
 from ._runs import REPORT, VIDEO, RunWriter, default_folder, make_folder, read_run, versions, write
 from ._statistics import say, say_mean, say_rate, summarise
 
@@ -116,7 +117,7 @@ def make_planner(settings: Control) -> planners.AbstractPlanner:
     """The planner that the options name."""
     name = settings.planner or "mppi"
     options: dict[str, Any] = {"horizon": settings.horizon, "num_iterations": settings.iterations, "noise": settings.noise}
-    options["num_starts" if name.lower() == "gradient" else "num_samples"] = settings.samples
+    options[samples_option(planners.PLANNERS.get(name.lower()))] = settings.samples
     if ":" in name and "" not in sys.path:
         sys.path.insert(0, "")  # one's own planner lies in the working directory, more often than not
     try:
@@ -124,6 +125,12 @@ def make_planner(settings: Control) -> planners.AbstractPlanner:
         return make(name, planner_options(settings.plant, name.lower()) | asked)
     except (ValueError, TypeError) as error:
         raise UsageError(f"--planner {name}: {error}") from error
+
+
+def samples_option(kind: Any) -> str:
+    """What the planner calls the number of things that it tries."""
+    known = inspect.signature(kind).parameters if kind is not None else ()
+    return next((name for name in SAMPLES if name in known), SAMPLES[0])
 
 
 def run(
@@ -215,7 +222,7 @@ def shown(settings: Control, policy: PlannerPolicy | Floor) -> dict[str, Any]:
         planner: Any = policy.agent.planner
         for ours, theirs in (
             ("horizon", "horizon"),
-            ("samples", "num_samples"),
+            *(("samples", name) for name in SAMPLES),
             ("iterations", "num_iterations"),
             ("noise", "noise"),
             ("knots", "knots"),

@@ -3,8 +3,10 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from jaxtyping import ArrayLike
 
 import ebm
 
@@ -15,14 +17,34 @@ from ._cem import CEM
 from ._covariance import CovarianceMPPI
 from ._dial import DIAL
 from ._gradient import GradientPlanner
+from ._hybrid import HybridPlanner
 from ._icem import iCEM
 from ._ilqr import ILQR
+from ._lagrangian import AugmentedLagrangian
 from ._mppi import MPPI
 from ._planner import AbstractPlanner
 from ._predictive import PredictiveSampling
 from ._tree import TreeSearch
 
-PLANNERS: Mapping[str, type[AbstractPlanner]] = {
+
+def hybrid(
+    horizon: int = 25, num_samples: int = 128, num_iterations: int = 2, noise: ArrayLike = 0.3, num_refinements: int = 5
+) -> HybridPlanner:
+    """`iCEM` finds a plan, gradient steps refine it."""
+    search = iCEM(horizon, num_samples, num_iterations, noise=noise)
+    refine = GradientPlanner(horizon, num_starts=1, num_iterations=num_refinements, learning_rate=0.03)
+    return HybridPlanner(search=search, refine=refine)  # pyright: ignore[reportCallIssue]
+
+
+def lagrangian(
+    horizon: int = 25, num_starts: int = 4, num_iterations: int = 10, noise: ArrayLike = 0.3, num_rounds: int = 3
+) -> AugmentedLagrangian:
+    """Gradient steps under guardrails that have become multipliers."""
+    descent = GradientPlanner(horizon, num_starts, num_iterations, noise=noise)
+    return AugmentedLagrangian(planner=descent, num_rounds=num_rounds)  # pyright: ignore[reportCallIssue]
+
+
+PLANNERS: Mapping[str, Callable[..., AbstractPlanner]] = {
     "mppi": MPPI,
     "cem": CEM,
     "icem": iCEM,
@@ -31,6 +53,8 @@ PLANNERS: Mapping[str, type[AbstractPlanner]] = {
     "covariance": CovarianceMPPI,
     "gradient": GradientPlanner,
     "ilqr": ILQR,
+    "hybrid": hybrid,
+    "lagrangian": lagrangian,
     "categorical": CategoricalCEM,
     "beam": BeamSearch,
     "tree": TreeSearch,

@@ -1,18 +1,10 @@
-"""Every planner, small: those with a name, and those that wrap others."""
+"""Every planner, small: those with a name, and one that wraps another."""
 
 import inspect
 
 import planners
 
-WRAPPERS = {
-    "event": lambda horizon, num_samples, num_iterations: planners.EventTriggered(planners.MPPI(horizon, num_samples), period=1),
-    "hybrid": lambda horizon, num_samples, num_iterations: planners.HybridPlanner(
-        planners.MPPI(horizon, num_samples), planners.GradientPlanner(horizon, 1, num_iterations)
-    ),
-    "lagrangian": lambda horizon, num_samples, num_iterations: planners.AugmentedLagrangian(
-        planners.GradientPlanner(horizon, 2, num_iterations), num_rounds=2
-    ),
-}
+WRAPPERS = {"event": lambda horizon, num_samples: planners.EventTriggered(planners.MPPI(horizon, num_samples), period=1)}
 NAMES = sorted((*planners.PLANNERS, *WRAPPERS))
 
 
@@ -21,8 +13,7 @@ def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=
     options |= {"horizon": horizon, "num_samples": num_samples, "num_iterations": num_iterations}
     options |= {"num_simulations": num_simulations, "width": width}
     kind = WRAPPERS.get(name) or planners.PLANNERS[name]
-    if name == "gradient":
-        options |= {"num_starts": 2}
+    options |= {"num_starts": 2, "num_rounds": 2, "num_refinements": 2}
     return kind(**{option: value for option, value in options.items() if option in inspect.signature(kind).parameters})
 
 
