@@ -17,7 +17,7 @@ from ._errors import UsageError, missing, near, one_line
 from ._goals import Names, Wishes, energy_of, guardrails_of
 
 DEFAULT_SECONDS = 10.0  # an episode of a plant that sets no limit itself
-READY = ("CartTable-v0", "HalfCheetah-v5", "InvertedPendulum-v5", "Pusher-v5", "Reacher-v5")  # with energies of their own
+READY = ("HalfCheetah-v5", "InvertedPendulum-v5", "Pusher-v5", "Reacher-v5", *envs.ENTRY_POINTS)  # with energies of their own
 FILES = (".xml", ".mjcf", ".urdf", ".mjb")
 
 
@@ -46,7 +46,7 @@ def mujoco_ids() -> list[str]:
     newest = [
         name for name, spec in gymnasium.registry.items() if str(spec.entry_point).startswith("gymnasium.envs.mujoco") and spec.version == 5
     ]
-    return sorted(["CartTable-v0", *newest])
+    return sorted([*envs.ENTRY_POINTS, *newest])
 
 
 def make_plant(plant: str, *, seconds: float | None = None, period: float | None = None, goal: float | None = None) -> gymnasium.Env:

@@ -31,6 +31,23 @@ class Linearization(eqx.Module):
     lift: PyTree
 
 
+class Feedback(eqx.Module):
+    """A law around a trajectory: `u[t] = a[t] + change[t] + gain[t] x[t] + memory[t] (u[t-1] - a[t-1])`, clipped to the limits.
+
+    **Arguments:**
+
+    - `change`, `low`, `high`: shape (horizon, action).
+    - `gain`: on the state's difference from the trajectory, shape (horizon, action, tangent).
+    - `memory`: on that of the previous action, shape (horizon, action, action).
+    """
+
+    change: Float[Array, "horizon action"]
+    gain: Float[Array, "horizon action tangent"]
+    memory: Float[Array, "horizon action action"]
+    low: Float[Array, "horizon action"]
+    high: Float[Array, "horizon action"]
+
+
 class AbstractWorldModel(eqx.Module):
     """A world that can be imagined: physics or learned.
 
@@ -123,6 +140,21 @@ class AbstractWorldModel(eqx.Module):
         lift = jax.vmap(unravel, in_axes=1, out_axes=-1)(jnp.eye(flat.size, dtype=flat.dtype))
         lift = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (trajectory.horizon + 1, *leaf.shape)), lift)
         return Linearization(a, b, lift)
+
+    def follow(self, trajectory: Trajectory, law: Feedback) -> Float[Array, "horizon action"]:
+        """The actions that a feedback law sends in the nominal world, beginning in the trajectory's first state."""
+
+        def advance(carry, stage):
+            state, moved = carry
+            reference, action, law = stage
+            error = self.difference(reference, state)
+            sent = jnp.clip(action + law.change + law.gain @ error + law.memory @ moved, law.low, law.high)
+            after = jax.tree.map(_as_before, state, self.step(state, sent))
+            return (after, sent - action), sent
+
+        states = jax.tree.map(jnp.asarray, trajectory.states)
+        first, before = jax.tree.map(lambda leaf: leaf[0], states), jax.tree.map(lambda leaf: leaf[:-1], states)
+        return jax.lax.scan(advance, (first, jnp.zeros_like(trajectory.actions[0])), (before, trajectory.actions, law))[1]
 
     def move(self, state: State, lift_t: PyTree, tangent: Float[Array, " tangent"]) -> State:
         """`state` moved along `tangent`: every leaf, sensors included. `lift_t` is the lift of this state."""

@@ -23,7 +23,10 @@ from ._gym import problem as problem
 from ._load import load as load
 from ._mujoco import MujocoModel as MujocoModel
 from ._physics import PhysicsState as PhysicsState
+from ._register import ENTRY_POINTS as ENTRY_POINTS
 from ._register import register as register
+from ._swing_up import CartPoleSwingUpEnv as CartPoleSwingUpEnv
+from ._swing_up import PendulumSwingUpEnv as PendulumSwingUpEnv
 
 if TYPE_CHECKING:
     from ._mjx import MjxModel as MjxModel

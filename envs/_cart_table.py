@@ -110,6 +110,9 @@ class CartTableEnv(AbstractMujocoEnv):
         self._wheels = [self.model.site(name.removeprefix("site:")).id for name in WHEELS]
         self.observation_space = gymnasium.spaces.Box(-LARGEST, LARGEST, (6,), np.float64)
 
+    def problem(self):
+        return cart_table(goal=self.goal)
+
     def randomise(self, rng):
         friction, start = 1.0 + self.friction_spread * rng.uniform(-1.0, 1.0), START * rng.uniform(-1.0, 1.0)
         self.model.geom_friction[:] = self.nominal.geom_friction * friction

@@ -106,7 +106,7 @@ def _differences(engine: "Engine", base, held, inputs, parameters, columns, slop
     rows = 2 * moments * total
     after, sensed, good = engine.simulate(start.reshape(rows, -1), control.reshape(rows, 1, nu), inputs, parameters, extra=0, tight=True)
     ends, first, last = (x.reshape(moments, 2, total, x.shape[1]) for x in (after[:, -1], sensed[:, 0], sensed[:, -1]))
-    slope[:, :num_state] = (_difference(layout, ends[:, 1], ends[:, 0]) * scale).swapaxes(1, 2)
+    slope[:, :num_state] = (tangent_between(layout, ends[:, 1], ends[:, 0]) * scale).swapaxes(1, 2)
     slope[:, num_state:] = ((last[:, 0] - last[:, 1])[..., layout.late_sensors] * scale).swapaxes(1, 2)
     sensor_slope[:] = ((first[:, 0] - first[:, 1]) * scale).swapaxes(1, 2)
     if good is not None:
@@ -136,7 +136,7 @@ def _perturb(layout: Layout, rows: np.ndarray, step: float) -> None:
     rows[:, layout.nv + rest, v0 + rest] += step
 
 
-def _difference(layout: Layout, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def tangent_between(layout: Layout, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """`b - a` in tangent space, over any leading axes."""
     delta = (b - a)[..., 1:]
     if layout.nq == layout.nv and not layout.quaternions:

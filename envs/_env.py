@@ -95,6 +95,10 @@ class AbstractMujocoEnv(gymnasium.Env, abc.ABC):
         """What the agent is shown: by default every joint position and velocity. A subclass that changes it sets `observation_space`."""
         return np.concatenate([self.data.qpos, self.data.qvel])
 
+    def problem(self) -> ebm.Problem | None:
+        """The problem that comes with this environment, as it is now: what `envs.problem(env)` gives. By default none."""
+        return None
+
     def info(self) -> dict[str, Any]:
         """What else is worth knowing."""
         return {}

@@ -10,9 +10,10 @@ from jaxtyping import ArrayLike
 
 import ebm
 
-from ._cart_table import CartTableEnv, cart_table
+from ._env import AbstractMujocoEnv
 from ._load import Plant, _spec_of_env, as_env, as_spec, load, names
 from ._mujoco import MujocoModel
+from ._register import ENTRY_POINTS
 
 ENGINES = ("c",)
 SMOOTHING = 1e-4  # m within which a distance is rounded off, so that it has a derivative at 0
@@ -34,7 +35,7 @@ def problem(
 
     - `plant`: an environment, its id, an MJCF file or a spec, as for `load`.
     - `energy`: what is wanted. May be left out for InvertedPendulum-v5, Reacher-v5, Pusher-v5 and HalfCheetah-v5, whose own reward it then
-      mirrors, and for CartTable-v0, which then brings its guardrail and plan model along.
+      mirrors, and for our own environments, which bring their guardrails and plan model along.
     - `guardrails`: what must never happen.
     - `read`: further names, for what you want to look at yourself.
     - `period`, `parameters`: as for `load`.
@@ -49,8 +50,9 @@ def problem(
     env = as_env(plant)
     try:
         inner = None if env is None else env.unwrapped
-        if energy is None and not guardrails and isinstance(inner, CartTableEnv):
-            return cart_table(goal=inner.goal)
+        own = inner.problem() if energy is None and not guardrails and isinstance(inner, AbstractMujocoEnv) else None
+        if own is not None:
+            return own
         if energy is None:
             energy = _ready(plant, env)
         needed = tuple(dict.fromkeys((*ebm.readings((energy, guardrails)), *((read,) if isinstance(read, str) else read))))
@@ -148,7 +150,7 @@ def _ready(plant: Plant, env: gymnasium.Env | None) -> ebm.AbstractEnergy:
     known = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in names(spec).items() if found)
     raise ValueError(
         f"{env_id or 'This model'} has no energy of its own: pass `energy=`, such as `ebm.Reach('site:tip', goal)`. It can be built from "
-        f"{known}. Ready-made energies exist for {', '.join((*READY, 'CartTable-v0'))}."
+        f"{known}. Ready-made energies exist for {', '.join((*READY, *ENTRY_POINTS))}."
     )
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 import ebm
 
 from ._engine import Engine
+from ._feedback import follow
 from ._parameters import check
 from ._physics import INPUTS, PHYSICS, PhysicsState, difference, lift_physics, move_physics
 
@@ -156,6 +157,13 @@ class MujocoModel(ebm.AbstractWorldModel):
         inputs = jnp.zeros((*states.inputs.shape, layout.tangent), jnp.float32)
         lift = eqx.tree_at(lambda state: (state.physics, state.inputs, state.sensors), states, (physics, inputs, sensors))
         return ebm.Linearization(a, b, lift)
+
+    def follow(self, trajectory, law):
+        states = trajectory.states
+        arguments = law.change, law.gain, law.memory, law.low, law.high
+        shape = jax.ShapeDtypeStruct(trajectory.actions.shape, jnp.float32)
+        given = states.physics, states.inputs[0], trajectory.actions, *arguments, self._parameters(None)
+        return jax.pure_callback(functools.partial(follow, self.engine), shape, *given, vmap_method="expand_dims")
 
     def move(self, state, lift_t, tangent):
         physics = move_physics(self.engine.layout, jnp.asarray(state.physics, jnp.float32), tangent)

@@ -2,7 +2,11 @@
 
 import gymnasium
 
-ENTRY_POINTS = {"CartTable-v0": "envs:CartTableEnv"}
+ENTRY_POINTS = {
+    "CartTable-v0": "envs:CartTableEnv",
+    "PendulumSwingUp-v0": "envs:PendulumSwingUpEnv",
+    "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",
+}
 
 
 def register() -> None:

@@ -34,9 +34,10 @@ class ILQRState(eqx.Module):
 class ILQR(AbstractPlanner):
     """Linearise the world, make the energy quadratic, solve that problem exactly within the action limits, and repeat.
 
-    Energies that are sums over time are solved stage by stage (a Riccati recursion, linear in the horizon); any other energy by one dense
-    Gauss–Newton step over all actions. Steps are tried at several sizes in one batched rollout, and only what lowers the true energy is
-    kept. Needs no noise, but a smooth energy and world; it finds the minimum next to where it starts.
+    Energies that are sums over time are solved stage by stage (a Riccati recursion, linear in the horizon), and the feedback law is
+    followed in the world, so that unstable ones stay near; any other energy by one dense Gauss–Newton step over all actions. Steps are
+    tried at several sizes side by side, and only what lowers the true energy is kept. Needs no noise, but a smooth energy and world; it
+    finds the minimum next to where it starts.
 
     **Arguments:**
 
@@ -87,10 +88,8 @@ class ILQR(AbstractPlanner):
         def improve(carry, _):
             actions, damping = carry
             trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, now, problem.dt)
-            limits = (bounds.low - actions) / unit, (bounds.high - actions) / unit
-            changes = self._directions(problem, trajectory, unit, limits, damping)
-            changes = jnp.where(jnp.isfinite(changes), changes, 0.0)
-            tried = jax.vmap(lambda change: problem.project(actions + unit * change, now))(changes)
+            tried = self._candidates(problem, trajectory, unit, bounds, damping)
+            tried = jax.vmap(lambda tried: problem.project(jnp.where(jnp.isfinite(tried), tried, actions), now))(tried)
             values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
             cost = jnp.where(values.finite, merit(values, self.penalty), jnp.inf)
             best = jnp.argmin(cost)  # the first of equals: the plan so far
@@ -103,18 +102,27 @@ class ILQR(AbstractPlanner):
         actions, damping = jnp.where(good, actions, start), jnp.where(good, damping, self.damping)
         return finish(state, actions, value), ILQRState(actions, phase, jnp.minimum(damping, self.damping), key)
 
-    def _directions(self, problem: Any, trajectory: ebm.Trajectory, unit, limits, damping) -> Float[Array, "sizes horizon action"]:
-        """A step of every size, in units of half the box."""
-        linear = problem.model.linearize(trajectory)
-        slope, (low, high) = linear.B * unit, limits
-        if isinstance(problem.energy, ebm.AbstractStageEnergy):
-            expansion = expand(problem, trajectory, linear.lift, unit, self.penalty)
-            return riccati(expansion, linear.A, slope, low, high, damping)
-        return dense(problem, trajectory, linear.lift, linear.A, slope, unit, low, high, self.penalty, damping)
+    def _candidates(self, problem: Any, trajectory: ebm.Trajectory, unit, bounds, damping) -> Float[Array, "sizes horizon action"]:
+        """The actions after a step of every size."""
+        linear, actions = problem.model.linearize(trajectory), trajectory.actions
+        slope, low, high = linear.B * unit, (bounds.low - actions) / unit, (bounds.high - actions) / unit
+        sizes = jnp.asarray(STEP_SIZES)
+        if not isinstance(problem.energy, ebm.AbstractStageEnergy):
+            change = dense(problem, trajectory, linear.lift, linear.A, slope, unit, low, high, self.penalty, damping)
+            return actions + sizes[:, None, None] * unit * change
+        expansion = expand(problem, trajectory, linear.lift, unit, self.penalty)
+        change, gain, memory = riccati(expansion, linear.A, slope, low, high, damping)
+
+        def follow(size):
+            law = ebm.Feedback(size * unit * change, unit[:, None] * gain, unit[:, None] * memory / unit, bounds.low, bounds.high)
+            return problem.model.follow(trajectory, law)
+
+        # a step of no size is the plan so far, bit for bit
+        return jnp.concatenate([actions[None], jax.vmap(follow)(sizes[1:])])
 
 
-def riccati(expansion: Expansion, A, B, low, high, damping) -> Float[Array, "sizes horizon action"]:
-    """Solve the linear-quadratic problem backwards, and follow its feedback law forwards with every step size.
+def riccati(expansion: Expansion, A, B, low, high, damping) -> tuple[Array, Array, Array]:
+    """Solve the linear-quadratic problem backwards: the change of every action, and its gains on state and previous action.
 
     **Arguments:**
 
@@ -139,21 +147,12 @@ def riccati(expansion: Expansion, A, B, low, high, damping) -> Float[Array, "siz
         return (slope, 0.5 * (curvature + curvature.T)), (change, gain)
 
     end = expansion.last_gradient, expansion.last_hessian
-    _, law = jax.lax.scan(backward, end, (expansion.gradient, expansion.hessian, A, B, low, high), reverse=True)
-
-    def follow(size):
-        def forward(z, stage):
-            (change, gain), a, b, least, most = stage
-            u = jnp.clip(size * change + gain @ z, least, most)
-            x = a @ z[: -num_actions or None] + b @ u
-            return jnp.concatenate([x, u]), u
-
-        return jax.lax.scan(forward, jnp.zeros(held.shape[1]), (law, A, B, low, high))[1]
-
-    return jax.vmap(follow)(jnp.asarray(STEP_SIZES))
+    stages = expansion.gradient, expansion.hessian, A, B, low, high
+    _, (change, gain) = jax.lax.scan(backward, end, stages, reverse=True)
+    return change, gain[..., :-num_actions], gain[..., -num_actions:]
 
 
-def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) -> Float[Array, "sizes horizon action"]:
+def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) -> Float[Array, "horizon action"]:
     """One Gauss–Newton step over all actions at once, for an energy that is not a sum over time; arguments as for `riccati`."""
     horizon, num_actions = trajectory.actions.shape
     model, columns = problem.model, jnp.eye(horizon * num_actions).reshape(horizon, num_actions, -1)
@@ -179,4 +178,4 @@ def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) ->
     gradient, hessian = jax.grad(cost)(still), to_convex(jax.hessian(cost)(still))
     damped = hessian + (damping * jnp.trace(hessian) / still.size + SMALL) * jnp.eye(still.size)
     change, _ = box_qp(damped, gradient, low.ravel(), high.ravel())
-    return jnp.asarray(STEP_SIZES)[:, None, None] * change.reshape(horizon, num_actions)
+    return change.reshape(horizon, num_actions)
