@@ -55,7 +55,6 @@ def run_suite(name: str, options: Bench, command: str) -> None:
     from ._episodes import Stop
     from ._runs import clean, versions
     from ._session import bar
-    from ._statistics import summarise
     from ._suites import SUITES
 
     console, path = Console(stderr=True), options.out / f"{name}.json"
@@ -79,6 +78,8 @@ def run_suite(name: str, options: Bench, command: str) -> None:
             kept = [episode for episode in old.get("episodes", []) if old.get("settings") == settings and episode["seed"] in seeds]
             entry: dict[str, Any] = {"asked": row.asked, "settings": settings, "episodes": kept}
             todo = [seed for seed in seeds[: options.episodes] if seed not in {episode["seed"] for episode in kept}]
+            if kept:
+                entry |= {"first_plan_s": old.get("first_plan_s"), "summary": _summary(kept)}
             record["rows"][row.name] = entry
             if todo:
                 bench, policy = _prepare(row)
@@ -91,13 +92,19 @@ def run_suite(name: str, options: Bench, command: str) -> None:
                     kept.append(_episode(bench, policy, row, seed, stop, advance))
                     if kept[-1].pop("interrupted"):
                         kept.pop()
-                    entry["summary"] = summarise([{"replan_ms": ms} for e in kept for ms in e["replans_ms"]], kept)
+                    entry["summary"] = _summary(kept)
                     save()
                 bench.plant.close()
     save()
     console.print(_table(name, record))
     if stop.asked:
         raise Interrupted(f"`ebm bench {name}` goes on from here; so far: {path}")
+
+
+def _summary(episodes: list[dict[str, Any]]) -> dict[str, Any]:
+    from ._statistics import summarise
+
+    return summarise([{"replan_ms": ms} for episode in episodes for ms in episode["replans_ms"]], episodes)
 
 
 def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: Callable) -> dict[str, Any]:
