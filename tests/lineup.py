@@ -2,10 +2,14 @@
 
 import inspect
 
+import pytest
+
 import planners
 
 WRAPPERS = {"event": lambda horizon, num_samples: planners.EventTriggered(planners.MPPI(horizon, num_samples), period=1)}
 NAMES = sorted((*planners.PLANNERS, *WRAPPERS))
+# One of each family: what the others add to it is little, and they have their turn when there is time.
+FAMILIES = ("mppi", "icem", "gradient", "ilqr", "lagrangian", "categorical", "tree")
 
 
 def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=8, width=6, **options):
@@ -20,3 +24,8 @@ def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=
 def has(name, option):
     """Whether the planner of that name has this option."""
     return option in inspect.signature(WRAPPERS.get(name) or planners.PLANNERS[name]).parameters
+
+
+def quick_first(names=NAMES):
+    """Parameters for a test: one of each family, and the other planners marked slow."""
+    return [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in names]

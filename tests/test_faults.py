@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
-from lineup import NAMES, build, has
+from lineup import FAMILIES, NAMES, build, has
 
 import ebm
 import envs
@@ -74,12 +74,12 @@ def broken(engine, kind, state):
 
 
 def combinations():
-    """The usual plans everywhere; odd ones on the analytic engine, and elsewhere when there is time."""
+    """The usual plans of every planner, and odd ones of one of each family; the rest when there is time."""
     for engine in ("analytic", "c", "mjx"):
         for name in NAMES:
             for variant in sorted(VARIANTS):
-                if variant != "many knots" or has(name, "num_knots"):
-                    quick = engine == "analytic" or (engine == "c" and variant == "usual")
+                if (variant != "many knots" or has(name, "num_knots")) and (engine != "mjx" or variant == "usual"):
+                    quick = engine != "mjx" and (variant == "usual" or (engine == "analytic" and name in FAMILIES))
                     yield pytest.param(engine, name, variant, marks=() if quick else pytest.mark.slow)
 
 

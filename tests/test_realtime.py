@@ -78,6 +78,33 @@ def test_the_loop_never_waits_for_a_slow_planner():
     assert np.median(waits) < 2e-3
 
 
+def test_a_plan_begins_in_the_state_in_which_its_first_action_will_act():
+    clock, latency = [100.0], 0.1
+    model = Cart()
+    controller = planners.Realtime(agent(), latency=latency, clock=lambda: clock[0]).start(model.example_state())
+    try:
+        state = Slider(jnp.float32(0.2), jnp.float32(0.5))
+        for _ in range(3):
+            clock[0] += model.dt
+            sent = controller._plans
+            controller._think(state, clock[0])
+            plan = controller.plan
+            assert plan is not None
+            # five periods from now, under the actions that the plans so far have scheduled until then
+            due = [
+                controller._at(next((p for p in sent if p.begins <= clock[0] + (k + 0.5) * model.dt), sent[-1]), clock[0] + k * model.dt)
+                for k in range(5)
+            ]
+            expected = model.rollout(state, jnp.asarray(np.stack(due)))
+            np.testing.assert_allclose(plan.trajectory.states.position[0], expected.position[-1], atol=1e-5)
+            np.testing.assert_allclose(plan.trajectory.states.speed[0], expected.speed[-1], atol=1e-5)
+            np.testing.assert_allclose(plan.trajectory.now.previous_action, due[-1], atol=1e-5)
+            assert controller._plans[0].begins == pytest.approx(clock[0] + latency)
+    finally:
+        controller.stop()
+
+
+@pytest.mark.slow
 def test_a_delayed_cart_stops_at_the_goal_if_the_delay_is_foreseen():
     latency, errors = 0.1, {}
     for compensate in (True, False):
