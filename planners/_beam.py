@@ -4,22 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 import ebm
 
-from ._basis import ZeroOrder, move_on, shift
-from ._discrete import advance, choices_of, decisions, outlook
-from ._planner import AbstractPlanner, check_requirements, finish
-from ._rank import rank
-
-
-class BeamState(eqx.Module):
-    """The last plan's actions, how far time is past the first one (in steps), and a key."""
-
-    actions: Float[Array, "horizon action"]
-    phase: Float[Array, ""]
-    key: Key[Array, ""]
+from ._discrete import SequenceState, advance, begin, choices_of, decisions, move_last, outlook, settle_on
+from ._planner import AbstractPlanner
 
 
 class BeamSearch(AbstractPlanner):
@@ -56,24 +46,14 @@ class BeamSearch(AbstractPlanner):
 
     def init(self, problem, state, *, key):
         del state
-        check_requirements(self, problem)
-        choices_of(problem, self.choices, self.resolution)
-        box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
-        return BeamState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
+        return begin(self, problem, key)
 
     def plan(self, problem, state, plan_state, now):
         key, world_key = jax.random.split(plan_state.key)
-        whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
-        last = problem.project(shift(plan_state.actions, whole), now)
+        last, phase = move_last(self, problem, plan_state, now)
         sequences = self._grow(problem, state, choices_of(problem, self.choices, self.resolution), now)
-        tried = jax.vmap(lambda actions: problem.project(actions, now))(jnp.concatenate([last[None], sequences]))
-        values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
-        best = rank(values).best
-        value = ebm.pick(values, best)
-        good = value.finite & ebm.all_finite(state)
-        actions = jnp.where(good, tried[best], last)
-        return finish(state, actions, value), BeamState(actions, phase, key)
+        plan = settle_on(problem, state, last, sequences, now, world_key)
+        return plan, SequenceState(plan.actions, phase, key)
 
     def _grow(self, problem, state, choices, now) -> Float[Array, "width horizon action"]:
         state = jax.tree.map(jnp.asarray, state)
@@ -113,6 +93,6 @@ class BeamSearch(AbstractPlanner):
         energy = jnp.where(jnp.arange(self.width) == 0, 0.0, jnp.inf)
         plans = jnp.broadcast_to(now.previous_action, (self.width, count, choices.shape[1]))
         nothing = jnp.float32(jnp.inf), plans[0]
-        begin = jax.tree.map(repeat, state), repeat(now.previous_action), energy, jnp.zeros(self.width), plans, nothing
-        *_, plans, (_, best) = jax.lax.scan(deepen, begin, jnp.arange(count))[0]
+        first = jax.tree.map(repeat, state), repeat(now.previous_action), energy, jnp.zeros(self.width), plans, nothing
+        *_, plans, (_, best) = jax.lax.scan(deepen, first, jnp.arange(count))[0]
         return jnp.repeat(jnp.concatenate([best[None], plans]), self.hold, axis=1)[:, : self.horizon]

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 import ebm
 
-from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements
+from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, no_plan
 
 
 class EventState(eqx.Module):
@@ -48,9 +48,7 @@ class EventTriggered(AbstractPlanner):
     def init(self, problem, state, *, key):
         check_requirements(self, problem)
         inner = self.planner.init(problem, state, key=key)
-        now = ebm.Now(0, jnp.zeros(problem.action_space.size), problem.dt)
-        shape = eqx.filter_eval_shape(lambda state, inner: self.planner.plan(problem, state, inner, now)[0], state, inner)
-        plan = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, shape)
+        plan = no_plan(self.planner, problem, state, inner)
         return EventState(inner, plan, jnp.array(False), jnp.zeros(()))
 
     def plan(self, problem, state, plan_state, now):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 import ebm
 
-from ._planner import AbstractPlanner, Plan
+from ._planner import AbstractPlanner, Plan, no_plan
 
 
 class HierarchicalProblem(ebm.AbstractProblem):
@@ -136,9 +136,7 @@ class HierarchicalPlanner(AbstractPlanner):
         above = parts.lift(jax.tree.map(jnp.asarray, state))
         upper = self.upper.init(parts.upper, above, key=keys[0])
         lower = self.lower.init(parts.lower, state, key=keys[1])
-        now = ebm.Now(0, jnp.zeros(parts.upper.action_space.size), 0.0)
-        shape = eqx.filter_eval_shape(lambda above, upper: self.upper.plan(parts.upper, above, upper, now)[0], above, upper)
-        plan = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, shape)
+        plan = no_plan(self.upper, parts.upper, above, upper)
         return HierarchicalState(upper, lower, plan, jnp.array(False), jnp.zeros(()), jnp.array(True))
 
     def plan(self, problem, state, plan_state, now):

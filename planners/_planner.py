@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -77,6 +78,13 @@ class AbstractPlanner(eqx.Module):
         `NotImplementedError` for a planner that cannot be told where to begin.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot begin at given actions. Use it first, and one that can after it.")
+
+
+def no_plan(planner: AbstractPlanner, problem: ebm.AbstractProblem, state: PyTree, plan_state: Any) -> Plan:
+    """Zeros in the structure of this planner's plans: what a planner around it carries before there is one."""
+    now = ebm.Now(0, jnp.zeros(problem.action_space.size), 0.0)
+    shape = eqx.filter_eval_shape(lambda state, plan_state: planner.plan(problem, state, plan_state, now)[0], state, plan_state)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, shape)
 
 
 def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:

@@ -7,22 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 import ebm
 
-from ._basis import ZeroOrder, move_on, shift
-from ._discrete import LOST, advance, choices_of, decisions, outlook
-from ._planner import AbstractPlanner, check_requirements, finish
-from ._rank import rank
-
-
-class TreeState(eqx.Module):
-    """The last plan's actions, how far time is past the first one (in steps), and a key."""
-
-    actions: Float[Array, "horizon action"]
-    phase: Float[Array, ""]
-    key: Key[Array, ""]
+from ._discrete import LOST, SequenceState, advance, begin, choices_of, decisions, move_last, outlook, settle_on
+from ._planner import AbstractPlanner
 
 
 class TreeSearch(AbstractPlanner):
@@ -61,24 +51,14 @@ class TreeSearch(AbstractPlanner):
 
     def init(self, problem, state, *, key):
         del state
-        check_requirements(self, problem)
-        choices_of(problem, self.choices, self.resolution)
-        box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
-        return TreeState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
+        return begin(self, problem, key)
 
     def plan(self, problem, state, plan_state, now):
         key, tree_key, world_key = jax.random.split(plan_state.key, 3)
-        whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
-        last = problem.project(shift(plan_state.actions, whole), now)
+        last, phase = move_last(self, problem, plan_state, now)
         path = self._search(problem, state, choices_of(problem, self.choices, self.resolution), now, tree_key)
-        tried = jnp.stack([last, problem.project(path, now)])
-        values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
-        best = rank(values).best
-        value = ebm.pick(values, best)
-        good = value.finite & ebm.all_finite(state)
-        actions = jnp.where(good, tried[best], last)
-        return finish(state, actions, value), TreeState(actions, phase, key)
+        plan = settle_on(problem, state, last, path[None], now, world_key)
+        return plan, SequenceState(plan.actions, phase, key)
 
     def _search(self, problem, state, choices, now, key) -> Float[Array, "horizon action"]:
         mctx: Any = importlib.import_module("mctx")  # slow to import, and used by nobody else
