@@ -13,7 +13,7 @@ PACKAGES = ("ebm", "envs", "planners", "benchmarks")
 def public_names(module: ModuleType) -> list[str]:
     """Names that a package re-exports from its files, and its public subpackages."""
     subpackages = {info.name for info in pkgutil.iter_modules(module.__path__) if info.ispkg}
-    exported = {name for name, value in vars(module).items() if is_ours(value)}
+    exported = {name for name in dir(module) if is_ours(getattr(module, name))}
     return sorted(name for name in exported | subpackages if not name.startswith("_"))
 
 

@@ -1,6 +1,7 @@
 """World models: what a sequence of actions leads to."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -62,6 +63,11 @@ class AbstractWorldModel(eqx.Module):
         abstract = cls.__name__.lstrip("_").startswith("Abstract")
         if not abstract and cls.rollout is AbstractWorldModel.rollout and cls.step is AbstractWorldModel.step:
             raise TypeError(f"{cls.__name__} must override `rollout` or `step`: each is defined by the other.")
+
+    @property
+    def compiler_options(self) -> Mapping[str, bool | int]:
+        """What XLA should be told when it compiles something through this model, such as to hurry where the time is spent elsewhere."""
+        return {}
 
     @abc.abstractmethod
     def example_state(self) -> State:

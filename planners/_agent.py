@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 import ebm
 
+from ._compile import compiled
 from ._filter import AbstractFilter
 from ._planner import RESULTS, AbstractPlanner, Plan
 
@@ -109,13 +110,13 @@ class Controller:
         return np.asarray(action)
 
 
-@eqx.filter_jit
+@compiled
 def _begin(agent: Agent, state: PyTree, key: Key[Array, ""]) -> tuple[Any, Array]:
     box = agent.problem.action_space
     return agent.planner.init(agent.problem, state, key=key), jnp.clip(jnp.zeros(box.size), box.low, box.high)
 
 
-@eqx.filter_jit
+@compiled
 def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Float[Array, ""]) -> tuple[Array, Plan, AgentState]:
     problem = agent.problem
     state, perceived = agent.perceiver.observe(problem.model, memory.memory, memory.action, observation)

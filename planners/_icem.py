@@ -26,7 +26,7 @@ class iCEM(AbstractSamplingPlanner):
 
     num_iterations: int = eqx.field(static=True, default=3)
     elites: int | None = eqx.field(static=True, default=None)
-    proposal: AbstractProposal = Coloured()
+    proposal: AbstractProposal = eqx.field(default_factory=Coloured)  # an array made on import would start the device
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
 

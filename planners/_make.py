@@ -3,62 +3,49 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-from jaxtyping import ArrayLike
 
 import ebm
 
 from ._agent import Agent, Controller
-from ._beam import BeamSearch
-from ._categorical import CategoricalCEM
-from ._cem import CEM
-from ._covariance import CovarianceMPPI
-from ._dial import DIAL
-from ._gradient import GradientPlanner
-from ._hybrid import HybridPlanner
-from ._icem import iCEM
-from ._ilqr import ILQR
-from ._lagrangian import AugmentedLagrangian
-from ._mppi import MPPI
 from ._planner import AbstractPlanner
-from ._predictive import PredictiveSampling
-from ._tree import TreeSearch
 
 
-def hybrid(
-    horizon: int = 25, num_samples: int = 128, num_iterations: int = 2, noise: ArrayLike = 0.3, num_refinements: int = 5
-) -> HybridPlanner:
-    """`iCEM` finds a plan, gradient steps refine it."""
-    search = iCEM(horizon, num_samples, num_iterations, noise=noise)
-    refine = GradientPlanner(horizon, num_starts=1, num_iterations=num_refinements, learning_rate=0.03)
-    return HybridPlanner(search=search, refine=refine)  # pyright: ignore[reportCallIssue]
+class Lineup(Mapping[str, Callable[..., AbstractPlanner]]):
+    """Short names of planners, or of recipes for them, each loaded on first use."""
+
+    def __init__(self, homes: Mapping[str, str]):
+        self._homes = homes
+
+    def __getitem__(self, name: str) -> Callable[..., AbstractPlanner]:
+        home, _, attribute = self._homes[name].rpartition(".")
+        return getattr(importlib.import_module(f".{home}", __package__), attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
 
 
-def lagrangian(
-    horizon: int = 25, num_starts: int = 4, num_iterations: int = 10, noise: ArrayLike = 0.3, num_rounds: int = 3
-) -> AugmentedLagrangian:
-    """Gradient steps under guardrails that have become multipliers."""
-    descent = GradientPlanner(horizon, num_starts, num_iterations, noise=noise)
-    return AugmentedLagrangian(planner=descent, num_rounds=num_rounds)  # pyright: ignore[reportCallIssue]
-
-
-PLANNERS: Mapping[str, Callable[..., AbstractPlanner]] = {
-    "mppi": MPPI,
-    "cem": CEM,
-    "icem": iCEM,
-    "predictive": PredictiveSampling,
-    "dial": DIAL,
-    "covariance": CovarianceMPPI,
-    "gradient": GradientPlanner,
-    "ilqr": ILQR,
-    "hybrid": hybrid,
-    "lagrangian": lagrangian,
-    "categorical": CategoricalCEM,
-    "beam": BeamSearch,
-    "tree": TreeSearch,
-}
+PLANNERS = Lineup(
+    {
+        "mppi": "_mppi.MPPI",
+        "cem": "_cem.CEM",
+        "icem": "_icem.iCEM",
+        "predictive": "_predictive.PredictiveSampling",
+        "dial": "_dial.DIAL",
+        "covariance": "_covariance.CovarianceMPPI",
+        "gradient": "_gradient.GradientPlanner",
+        "ilqr": "_ilqr.ILQR",
+        "hybrid": "_recipes.hybrid",
+        "lagrangian": "_recipes.lagrangian",
+        "categorical": "_categorical.CategoricalCEM",
+        "beam": "_beam.BeamSearch",
+        "tree": "_tree.TreeSearch",
+    }
+)
 
 
 def planner(name: str, **options: Any) -> AbstractPlanner:

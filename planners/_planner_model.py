@@ -37,6 +37,10 @@ class PlannerModel(ebm.AbstractWorldModel):
         self.problem, self.planner, self.action_space = problem, planner, goals
         self.dt, self.period, self.name = problem.dt * period, period, name
 
+    @property
+    def compiler_options(self):
+        return self.problem.model.compiler_options
+
     def example_state(self):
         return self.problem.model.example_state()
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, PyTree
 import ebm
 
 from ._agent import Agent, settle, to_arrays
+from ._compile import compiled
 from ._planner import Plan
 
 RECENT = 2048  # planning times that the statistics and the forecast look at
@@ -214,7 +215,7 @@ class Realtime:
         self._plans = (Published(actions, begins, seen, plan), *self._plans[: KEPT - 1])
 
 
-@eqx.filter_jit
+@compiled
 def _foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, committed: Any, ahead: Int[Array, ""]) -> tuple[Any, Any]:
     """The state `ahead` control periods after the observation, under the actions that will have been sent; and the perceiver's memory."""
     model = agent.problem.model
@@ -225,7 +226,7 @@ def _foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, comm
     return jax.tree.map(lambda leaf: leaf[ahead], states), perceived
 
 
-@eqx.filter_jit
+@compiled
 def _plan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Plan, Array, Any]:
     plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
     first = settle(agent, state, now, plan)

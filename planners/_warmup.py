@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 import ebm
 
 from ._agent import Agent
+from ._compile import compiled
 from ._rank import rank
 
 NOISES = (0.05, 0.1, 0.2, 0.4)  # of half the action box
@@ -72,7 +73,7 @@ def _with_noise(agent: Agent, noise: Float[Array, ""]) -> Agent:
     return eqx.tree_at(lambda a: a.planner.noise, agent, jnp.broadcast_to(noise, planner.noise.shape))
 
 
-@eqx.filter_jit
+@compiled
 def _try(agent: Agent, start: PyTree, noises: Float[Array, " trial"], steps: int) -> Choice:
     problem = agent.problem
     key = jax.random.key(1)

@@ -60,6 +60,16 @@ def test_acting_does_not_compile_twice():
     assert len(traces) == once
 
 
+def test_a_model_says_how_it_is_compiled():
+    class Stubborn(type(envs.pendulum().model)):
+        compiler_options = {"xla_no_such_flag": True}
+
+    agent = eqx.tree_at(lambda a: a.problem.model, small_agent(), Stubborn())
+    with pytest.raises(Exception, match="xla_no_such_flag"):
+        agent.init(key=jax.random.key(0))
+    assert "xla_backend_optimization_level" in envs.cart_table().model.compiler_options
+
+
 def test_plans_shift_by_whole_knots_whenever_they_come():
     basis = planners.Linear()
     from planners._basis import move_on, shift

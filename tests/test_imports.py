@@ -127,6 +127,26 @@ def test_import_loads_nothing_it_does_not_need(package, absent):
     assert not loaded_after(f"import {package}") & absent
 
 
+def test_what_is_loaded_on_first_use_is_all_there_and_starts_no_device():
+    code = """
+import jax, planners
+assert len(dir(planners)) > 40, dir(planners)
+for name in dir(planners):
+    assert getattr(planners, name) is not None
+for name in planners.PLANNERS:
+    assert callable(planners.PLANNERS[name])
+jax.config.update("jax_num_cpu_devices", 2)  # raises once a device has been started
+assert jax.device_count() == 2
+try:
+    planners.nothing
+except AttributeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "nothing" in done.stdout
+
+
 def test_init_files_only_re_export():
     wrong = []
     for path in modules().values():
