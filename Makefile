@@ -35,7 +35,7 @@ test: $(INSTALLED)
 	$(RUN) pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-slow: $(WITH_MJX)
-	$(RUN) pytest -m slow $(ARGS)
+	$(RUN) pytest -n $(JOBS) -m slow $(ARGS)
 
 bench: $(INSTALLED)
 	$(VENV)/bin/ebm bench $(ARGS)

@@ -62,7 +62,9 @@ def test_acting_does_not_compile_twice():
 
 def test_a_model_says_how_it_is_compiled():
     class Stubborn(type(envs.pendulum().model)):
-        compiler_options = {"xla_no_such_flag": True}
+        @property
+        def compiler_options(self):
+            return {"xla_no_such_flag": True}
 
     agent = eqx.tree_at(lambda a: a.problem.model, small_agent(), Stubborn())
     with pytest.raises(Exception, match="xla_no_such_flag"):
