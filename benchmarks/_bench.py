@@ -124,7 +124,8 @@ def _episode(bench: Any, policy: Any, row: Any, seed: int, stop: Any, progress: 
         watch=lambda *_: None,
         progress=progress,
     )
-    return result | {"replans_ms": [round(ms, 2) for ms in recorder.replans], "results": recorder.results}
+    steps = recorder.model_steps / max(len(recorder.replans), 1)
+    return result | {"replans_ms": [round(ms, 2) for ms in recorder.replans], "results": recorder.results, "model_steps": steps}
 
 
 def _prepare(row: Any) -> tuple[Any, Any]:
@@ -136,9 +137,11 @@ def _prepare(row: Any) -> tuple[Any, Any]:
     from ._episodes import Floor, PlannerPolicy
     from ._goals import Wishes
     from ._plant import build
+    from ._poses import POSES
     from ._recommended import make
 
-    bench = build(row.plant, Wishes((), (), (), ()), mass=row.plant_mass, guarded=row.guarded, planned=row.planner is not None)
+    nothing = Wishes((), (), (), ())
+    bench = build(row.plant, nothing, mass=row.plant_mass, guarded=row.guarded, planned=row.planner is not None, env=row.env)
     if row.planner is None:
         return bench, Floor(bench, row.policy)
     problem: Any = bench.problem
@@ -148,6 +151,8 @@ def _prepare(row: Any) -> tuple[Any, Any]:
     if row.scale != 1.0:
         problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)
     planner = make(row.planner, dict(row.options))
+    if row.pose is not None:
+        problem, planner = POSES[row.pose](problem, planner, **row.pose_options)
     if row.period > 1:
         planner = planners.EventTriggered(planner, row.period)
     return bench, PlannerPolicy(bench._replace(problem=problem), planner)
@@ -158,11 +163,13 @@ class _Recorder:
 
     def __init__(self):
         self.replans: list[float] = []
+        self.model_steps = 0.0
         self.results: dict[str, int] = {}
 
     def step(self, **line: Any) -> None:
         if line.get("replan_ms") is not None:
             self.replans.append(line["replan_ms"])
+            self.model_steps += line["model_steps"]
             self.results[line["result"]] = self.results.get(line["result"], 0) + 1
 
     def episode(self, **row: Any) -> None:

@@ -34,11 +34,12 @@ class Recorder(Protocol):
 
 
 class Decision(NamedTuple):
-    """What a policy decided: the action, how long it thought (ms), and its plan, if it made one."""
+    """What a policy decided: the action, how long it thought (ms), its plan, if it made one, and how many steps of the model that took."""
 
     action: np.ndarray
     milliseconds: float | None = None
     plan: planners.Plan | None = None
+    model_steps: float | None = None
 
 
 class Stop:
@@ -81,10 +82,16 @@ class PlannerPolicy:
 
     def act(self) -> Decision:
         """Decide, from what the simulator is now."""
-        start = time.perf_counter()
+        start, before = time.perf_counter(), self._steps()
         action, plan, self._memory = self.agent.decide(self._observe(), self._memory)
         action = np.asarray(action)
-        return Decision(action, 1e3 * (time.perf_counter() - start), plan)
+        return Decision(action, 1e3 * (time.perf_counter() - start), plan, self._steps() - before)
+
+    def _steps(self) -> float:
+        """Control periods that the plan model has simulated, where they are counted: on the C engine."""
+        if not isinstance(self.model, envs.MujocoModel):
+            return float("nan")
+        return self.model.engine.pool.steps / self.model.engine.substeps
 
     def _observe(self) -> Any:
         """Nothing for a perceiver that looks into the simulator itself; for a model on another engine, the state in its layout."""
@@ -149,7 +156,7 @@ def run_episode(
         _, reward, terminated, truncated, info = env.step(decision.action)
         history.append(info)
         line: dict[str, Any] = {"episode": episode, "step": step, "time": (step + 1) * bench.period, "reward": float(reward)}
-        line |= {"action": decision.action.tolist(), "replan_ms": decision.milliseconds}
+        line |= {"action": decision.action.tolist(), "replan_ms": decision.milliseconds, "model_steps": decision.model_steps}
         if decision.plan is not None:
             line |= {"result": result_name(decision.plan.result), "planned_energy": float(decision.plan.energy)}
         if judge is not None and model is not None:

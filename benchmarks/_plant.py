@@ -1,6 +1,7 @@
 """The plant, a Gymnasium environment, and the problem that is planned for it: from what a command line says."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,8 +50,15 @@ def mujoco_ids() -> list[str]:
     return sorted([*envs.ENTRY_POINTS, *newest])
 
 
-def make_plant(plant: str, *, seconds: float | None = None, period: float | None = None, goal: float | None = None) -> gymnasium.Env:
-    """The environment that a command line names, with the episode and the control period that it asks for.
+def make_plant(
+    plant: str,
+    *,
+    seconds: float | None = None,
+    period: float | None = None,
+    goal: float | None = None,
+    env: Mapping[str, Any] | None = None,
+) -> gymnasium.Env:
+    """The environment that a command line names, with the episode and the control period that it asks for, and its own options in `env`.
 
     **Raises:**
 
@@ -67,15 +75,15 @@ def make_plant(plant: str, *, seconds: float | None = None, period: float | None
         )
     spec = gymnasium.spec(plant)
     accepted = _parameters(spec)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = dict(env or {})
     if goal is not None:
         if "goal" not in accepted:
             raise UsageError(f"--goal: {plant} has no goal of its own to move. Use --reach NAME=WHERE.")
         options["goal"] = goal
     if seconds is not None and "seconds" in accepted:
         options["seconds"] = seconds
-    env = _make(plant, **options)
-    inner: Any = env.unwrapped
+    made = _make(plant, **options)
+    inner: Any = made.unwrapped
     if not isinstance(getattr(inner, "model", None), mujoco.MjModel):
         raise UsageError(
             f"{plant} is not a MuJoCo environment, so there is no physics to plan with. Choose one of `ebm list`, such as Reacher-v5."
@@ -87,14 +95,14 @@ def make_plant(plant: str, *, seconds: float | None = None, period: float | None
         options["frame_skip"] = round(period / timestep)
         if options["frame_skip"] < 1 or abs(options["frame_skip"] * timestep - period) > 1e-9:
             raise UsageError(f"--period {period:g}: must be a multiple of {plant}'s timestep {timestep:g} s, such as {inner.dt:g}.")
-        env.close()
-        env = _make(plant, **options)
-        inner = env.unwrapped
+        made.close()
+        made = _make(plant, **options)
+        inner = made.unwrapped
     if seconds is not None and "seconds" not in accepted:
         options["max_episode_steps"] = max(1, round(seconds / inner.dt))
-        env.close()
-        env = _make(plant, **options)
-    return env
+        made.close()
+        made = _make(plant, **options)
+    return made
 
 
 def build(
@@ -109,6 +117,7 @@ def build(
     engine: str = "c",
     keyframe: str | None = None,
     planned: bool = True,
+    env: Mapping[str, Any] | None = None,
 ) -> Bench:
     """Everything that an episode needs.
 
@@ -117,25 +126,26 @@ def build(
     - `mass`: factor on the plant's masses and inertias; the plan model keeps its own.
     - `guarded`: whether the planner knows the guardrails. The judge always does.
     - `planned`: whether somebody plans: without, a plant of which nothing is wanted will do.
+    - `env`: options of the environment.
 
     **Raises:**
 
     `UsageError`, `FileNotFoundError` or `ValueError` in one line that names the remedy.
     """
-    env = make_plant(plant, seconds=seconds, period=period, goal=goal)
-    judged = make_problem(plant, env, wishes, required=planned)
+    made = make_plant(plant, seconds=seconds, period=period, goal=goal, env=env)
+    judged = make_problem(plant, made, wishes, required=planned)
     problem = judged
     if problem is not None and not guarded:
         problem = eqx.tree_at(lambda p: p.guardrails, problem, ())
     if problem is not None and engine == "mjx":
         problem = on_mjx(problem)
-    inner: Any = env.unwrapped
+    inner: Any = made.unwrapped
     key = find_keyframe(inner.model, keyframe, plant)
     scale_mass(inner, mass)
-    steps = env.spec.max_episode_steps if env.spec is not None else None
+    steps = made.spec.max_episode_steps if made.spec is not None else None
     if getattr(inner, "seconds", None):
         steps = round(inner.seconds / inner.dt)
-    return Bench(env, problem, judged, float(inner.dt), steps or round(DEFAULT_SECONDS / inner.dt), key)
+    return Bench(made, problem, judged, float(inner.dt), steps or round(DEFAULT_SECONDS / inner.dt), key)
 
 
 def make_problem(plant: str, env: gymnasium.Env, wishes: Wishes, *, required: bool) -> ebm.Problem | None:

@@ -103,6 +103,12 @@ class AbstractGoalEnergy(AbstractStageEnergy):
     def distance(self, state: AbstractState) -> Float[Array, ""]:
         """How far `state` is from the goal; within `tolerance` it counts as reached."""
 
+    def towards(self, goal: Float[Array, " component"]) -> "AbstractGoalEnergy":
+        """The same energy around another goal, of the same shape."""
+        if goal.shape != self.goal.shape:
+            raise ValueError(f"The goal of {self.name!r} has shape {self.goal.shape}, got {goal.shape}.")
+        return eqx.tree_at(lambda energy: energy.goal, self, goal)
+
 
 class Sum(AbstractEnergy[X]):
     """A weighted sum of energies. Weights are array leaves: changing one does not retrace."""

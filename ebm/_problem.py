@@ -100,13 +100,13 @@ class AbstractProblem(eqx.Module):
         **Arguments:**
 
         - `goal`: the shape of the goal it replaces.
-        - `name`: of the goal energy; may be left out if there is only one.
+        - `name`: of the goal energy; may be left out if there is only one. A goal that follows a reading is replaced only by its name.
 
         **Raises:**
 
         `ValueError` listing the names, if `name` is not among them or is needed; or if the shape differs.
         """
-        places = _goals(self)
+        places = _goals(self) if name is None else dict(enumerate(_nodes(self)))
         known = ", ".join(repr(n) for n in sorted({energy.name for energy in places.values()})) or "none"
         if name is None and len({energy.name for energy in places.values()}) != 1:
             raise ValueError(f"`name` is needed to say which goal to change: this problem has {known}.")
@@ -114,10 +114,7 @@ class AbstractProblem(eqx.Module):
         if not chosen:
             raise ValueError(f"There is no goal named {name!r}: this problem has {known}.")
         goal = jnp.atleast_1d(to_float(goal))
-        for old in (places[i] for i in chosen):
-            if goal.shape != old.goal.shape:
-                raise ValueError(f"The goal of {old.name!r} has shape {old.goal.shape}, got {goal.shape}.")
-        return eqx.tree_at(lambda tree: [_nodes(tree)[i].goal for i in chosen], self, [goal] * len(chosen))
+        return eqx.tree_at(lambda tree: [_nodes(tree)[i] for i in chosen], self, [places[i].towards(goal) for i in chosen])
 
 
 class Problem(AbstractProblem):
@@ -259,5 +256,5 @@ def _nodes(problem: AbstractProblem) -> list[AbstractGoalEnergy]:
 
 
 def _goals(problem: AbstractProblem) -> dict[int, AbstractGoalEnergy]:
-    """The goals that can be swapped: one without numbers follows a reading instead."""
+    """The goals that have numbers, and do not follow a reading instead."""
     return {i: node for i, node in enumerate(_nodes(problem)) if node.goal.size > 0}

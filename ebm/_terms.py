@@ -105,6 +105,11 @@ class Reach(_QuadraticGoal):
         self.tolerance = to_positive(tolerance, "tolerance")
         self.name = name
 
+    def towards(self, goal):
+        if self.target is None:
+            return super().towards(goal)
+        return eqx.tree_at(lambda energy: (energy.goal, energy.target), self, (goal, None))
+
     def error(self, state):
         position = self.reading(state)
         if self.target is not None:

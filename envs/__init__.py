@@ -21,6 +21,14 @@ from ._env import MjcfEnv as MjcfEnv
 from ._gym import FromGym as FromGym
 from ._gym import problem as problem
 from ._load import load as load
+from ._maze import MazeMap as MazeMap
+from ._maze import MazeState as MazeState
+from ._maze import MazeWalk as MazeWalk
+from ._maze import PointMazeEnv as PointMazeEnv
+from ._maze import WayLeft as WayLeft
+from ._maze import from_above as from_above
+from ._maze import maze_energy as maze_energy
+from ._maze import maze_map as maze_map
 from ._mujoco import MujocoModel as MujocoModel
 from ._physics import PhysicsState as PhysicsState
 from ._register import ENTRY_POINTS as ENTRY_POINTS

@@ -49,12 +49,14 @@ class Pool:
         self.size = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.rollout: Rollout | None = None
         self.lost: list[Rollout | None] = []
+        self.steps = 0  # physics steps taken so far, in all rollouts
 
     def run(self, models, datas, start, control, spec, warmstart, after, sensed):
         """`Rollout.rollout` under the lock, into `after` and `sensed`. All arrays are float64, contiguous and of one batch size."""
         with self.lock:
             if self.rollout is None:
                 self.rollout = Rollout(nthread=self.size)
+            self.steps += control.shape[0] * control.shape[1]
             self.rollout.rollout(
                 models,
                 datas(),

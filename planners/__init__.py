@@ -11,7 +11,7 @@ from ._lazy import __getattr__ as __getattr__  # loads these on first use:
 if TYPE_CHECKING:
     from ._agent import Agent as Agent
     from ._agent import AgentState as AgentState
-    from ._agent import Controller as Controller
+    from ._ahead import RealtimeStatistics as RealtimeStatistics
     from ._barrier import BarrierFilter as BarrierFilter
     from ._basis import AbstractBasis as AbstractBasis
     from ._basis import Cubic as Cubic
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ._coloured import Coloured as Coloured
     from ._combine import AbstractCombination as AbstractCombination
     from ._combine import PCGrad as PCGrad
+    from ._controller import Controller as Controller
     from ._covariance import CovarianceMPPI as CovarianceMPPI
     from ._dial import DIAL as DIAL
     from ._event import EventTriggered as EventTriggered
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from ._filter import BackupFilter as BackupFilter
     from ._gradient import GradientPlanner as GradientPlanner
     from ._hierarchical import HierarchicalPlanner as HierarchicalPlanner
-    from ._hierarchical import HierarchicalProblem as HierarchicalProblem
-    from ._hierarchical import Subgoal as Subgoal
+    from ._hierarchical_problem import HierarchicalProblem as HierarchicalProblem
+    from ._hierarchical_problem import Subgoal as Subgoal
     from ._hybrid import HybridPlanner as HybridPlanner
     from ._icem import iCEM as iCEM
     from ._ilqr import ILQR as ILQR
     from ._lagrangian import AugmentedLagrangian as AugmentedLagrangian
+    from ._lattice import LatticeSearch as LatticeSearch
     from ._make import PLANNERS as PLANNERS
     from ._make import make as make
     from ._make import planner as planner
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
     from ._proposal import follow as follow
     from ._rank import rank as rank
     from ._realtime import Realtime as Realtime
-    from ._realtime import RealtimeStatistics as RealtimeStatistics
     from ._tree import TreeSearch as TreeSearch
     from ._validate import Validation as Validation
     from ._validate import validate as validate

@@ -1,4 +1,4 @@
-"""An agent: perceive, imagine, choose. And a controller, for those who want NumPy in and NumPy out."""
+"""An agent: perceive, imagine, choose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -80,34 +80,6 @@ class Agent(eqx.Module):
         """As `act`, and the plan behind the action."""
         observation = to_arrays(self.perceiver.sense(self.problem.model, observation))
         return _decide(self, observation, state, jnp.asarray(self.problem.dt if elapsed is None else elapsed, jnp.float32))
-
-
-class Controller:
-    """An agent with its memory inside: `predict(observation)` gives a NumPy action. Call `reset()` between episodes.
-
-    **Arguments:**
-
-    - `agent`: what decides.
-    - `seed`: of the planner's random numbers.
-    """
-
-    def __init__(self, agent: Agent, *, seed: int = 0):
-        self.agent = agent
-        self.plan: Plan | None = None
-        self._episode = 0
-        self._seed = seed
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the episode. Random numbers go on, so that two episodes differ."""
-        self._state = self.agent.init(key=jax.random.fold_in(jax.random.key(self._seed), self._episode))
-        self._episode += 1
-        self.plan = None
-
-    def predict(self, observation: Any, *, elapsed: float | None = None) -> np.ndarray:
-        """The action to send now, shape (action,), float32; the plan behind it is in `plan`."""
-        action, self.plan, self._state = self.agent.decide(observation, self._state, elapsed=elapsed)
-        return np.asarray(action)
 
 
 @compiled

@@ -1,6 +1,5 @@
 """Planning on several levels: the upper one decides where to be, the lower one how to get there."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,77 +10,6 @@ from jaxtyping import Array, Bool, Float
 import ebm
 
 from ._planner import AbstractPlanner, Plan, no_plan
-
-
-class HierarchicalProblem(ebm.AbstractProblem):
-    """A problem, and a coarser one above it.
-
-    The lower problem by itself is the whole task: its model, limits, guardrails and evaluations are those of the hierarchy. The upper one
-    only says, every now and then, which goal the lower one should have meanwhile. Towers are made by giving a `HierarchicalProblem` as
-    `upper`.
-
-    **Arguments:**
-
-    - `upper`: in a world with longer steps.
-    - `lower`: at the level of the actuators.
-    - `lift`: `state -> state` of the upper world.
-    - `condition`: `(lower, plan, age) -> problem`: the lower problem under an upper plan that is `age` s old; by default `Subgoal()`.
-    """
-
-    upper: ebm.AbstractProblem
-    lower: ebm.AbstractProblem
-    lift: Callable[[Any], Any]
-    condition: Callable[[Any, Plan, Array], Any]
-
-    def __init__(
-        self,
-        upper: ebm.AbstractProblem,
-        lower: ebm.AbstractProblem,
-        lift: Callable[[Any], Any],
-        condition: Callable[[Any, Plan, Array], Any] | None = None,
-    ):
-        if upper.dt <= lower.dt:
-            raise ValueError(f"The upper level must be the slower one, got steps of {upper.dt} s above {lower.dt} s.")
-        self.upper, self.lower, self.lift = upper, lower, lift
-        self.condition = Subgoal() if condition is None else condition
-
-    @property
-    def model(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.lower.model
-
-    @property
-    def provides(self):
-        return self.lower.provides | {"upper"}
-
-    def evaluate(self, state, actions, now, *, key):
-        return self.lower.evaluate(state, actions, now, key=key)
-
-    def project(self, actions, now):
-        return self.lower.project(actions, now)
-
-    def bounds(self, now, horizon):
-        return self.lower.bounds(now, horizon)
-
-
-class Subgoal(eqx.Module):
-    """The upper state that is due some time from now becomes the lower problem's goal.
-
-    **Arguments:**
-
-    - `ahead`: s; by default one step of the upper level.
-    - `read`: `upper state -> goal`, by default the state itself, which then has one array.
-    - `name`: of the lower goal, if it has several.
-    """
-
-    ahead: float | None = eqx.field(static=True, default=None)
-    read: Callable[[Any], Array] | None = None
-    name: str | None = eqx.field(static=True, default=None)
-
-    def __call__(self, lower: Any, plan: Plan, age: Array) -> Any:
-        dt = plan.trajectory.dt
-        index = jnp.round((age + (dt if self.ahead is None else self.ahead)) / dt).astype(jnp.int32)
-        due = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 1, plan.actions.shape[0])], plan.trajectory.states)
-        return lower.with_goal(jax.tree.leaves(due)[0] if self.read is None else self.read(due), self.name)
 
 
 class HierarchicalState(eqx.Module):
@@ -98,9 +26,9 @@ class HierarchicalState(eqx.Module):
 class HierarchicalPlanner(AbstractPlanner):
     """Plan above every `period`, below every time, towards what the plan above says is due.
 
-    If the lower plan does not come within its goal's tolerance of the subgoal, the subgoal counts as unreachable. The level above then
-    plans again at the next step, and this once the lower level also plans the whole task by itself, as if there were no hierarchy; the
-    better plan by the task's own energy is taken.
+    If the lower plan neither comes within its goal's tolerance of the subgoal nor at least half way there, the subgoal counts as
+    unreachable. The level above then plans again at the next step, and this once the lower level also plans the whole task by itself, as
+    if there were no hierarchy; the better plan by the task's own energy is taken.
 
     **Arguments:**
 
@@ -142,8 +70,8 @@ class HierarchicalPlanner(AbstractPlanner):
     def plan(self, problem, state, plan_state, now):
         parts: Any = problem
         age = plan_state.age + now.elapsed
-        # decided on the shared clock alone where all is well: under `vmap` a condition that differs between lanes makes all of them plan
-        due = ~plan_state.planned | (now.tick % self.period == 0) | ~plan_state.reachable
+        # by age, not by the clock: the level above this one may call at any rate
+        due = ~plan_state.planned | ~plan_state.reachable | (age >= (self.period - 0.5) * parts.lower.dt)
 
         def anew():
             held = jnp.where(plan_state.planned, plan_state.plan.action(plan_state.plan.trajectory.now.tick), 0.0)
@@ -169,11 +97,15 @@ class HierarchicalPlanner(AbstractPlanner):
 
 
 def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:
-    """Whether the plan's states come within the tolerance of every goal that the level above has set."""
+    """Whether the plan's states come within the tolerance, or half way, of every goal that the level above has set."""
+
+    def close(goal):
+        distances = jax.vmap(goal.distance)(plan.trajectory.states)
+        return jnp.min(distances) <= jnp.maximum(goal.tolerance, 0.5 * distances[0])
+
     pairs = zip(_goals(posed), _goals(problem), strict=True)
-    handed_down = [new for new, old in pairs if new.goal is not old.goal]
-    close = [jnp.any(jax.vmap(goal.distance)(plan.trajectory.states) <= goal.tolerance) for goal in handed_down]
-    return jnp.all(jnp.stack(close)) if close else jnp.array(True)
+    handed_down = [close(new) for new, old in pairs if new.goal is not old.goal]
+    return jnp.all(jnp.stack(handed_down)) if handed_down else jnp.array(True)
 
 
 def _goals(problem: Any) -> list[ebm.AbstractGoalEnergy]:

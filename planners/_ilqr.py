@@ -11,15 +11,15 @@ from jaxtyping import Array, Float, Key
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
-from ._box_qp import box_qp, solve_free, to_convex
-from ._expansion import Expansion, expand, merit
+from ._dense import dense
+from ._expansion import expand, merit
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
+from ._riccati import riccati
 
 STEP_SIZES = (0.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01)  # of which one is the plan so far
 EASIER, HARDER = 0.3, 10.0  # factors on the damping after a step that helped, or did not
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
-SMALL = 1e-9
 
 
 class ILQRState(eqx.Module):
@@ -119,63 +119,3 @@ class ILQR(AbstractPlanner):
 
         # a step of no size is the plan so far, bit for bit
         return jnp.concatenate([actions[None], jax.vmap(follow)(sizes[1:])])
-
-
-def riccati(expansion: Expansion, A, B, low, high, damping) -> tuple[Array, Array, Array]:
-    """Solve the linear-quadratic problem backwards: the change of every action, and its gains on state and previous action.
-
-    **Arguments:**
-
-    - `A`: (horizon, tangent, tangent). `B`: (horizon, tangent, action). `low`, `high`: of the change of each action, (horizon, action).
-    - `damping`: added to the curvature over actions, relative to its mean.
-    """
-    num_actions = B.shape[-1]
-    # z = (x, p) goes to (A x + B u, u)
-    held = jnp.zeros((num_actions, B.shape[-2] + num_actions))
-
-    def backward(value, stage):
-        slope, curvature = value
-        gradient, hessian, a, b, least, most = stage
-        moves = jnp.block([[a, jnp.zeros_like(b), b], [held, jnp.eye(num_actions)]])
-        gradient, hessian = gradient + moves.T @ slope, hessian + moves.T @ curvature @ moves
-        qu, quu, quz = gradient[-num_actions:], hessian[-num_actions:, -num_actions:], hessian[-num_actions:, :-num_actions]
-        damped = quu + (damping * jnp.trace(quu) / num_actions + SMALL) * jnp.eye(num_actions)
-        change, free = box_qp(damped, qu, least, most)
-        gain = -solve_free(damped, quz, free)
-        slope = gradient[:-num_actions] + gain.T @ (quu @ change + qu) + quz.T @ change
-        curvature = hessian[:-num_actions, :-num_actions] + gain.T @ quu @ gain + gain.T @ quz + quz.T @ gain
-        return (slope, 0.5 * (curvature + curvature.T)), (change, gain)
-
-    end = expansion.last_gradient, expansion.last_hessian
-    stages = expansion.gradient, expansion.hessian, A, B, low, high
-    _, (change, gain) = jax.lax.scan(backward, end, stages, reverse=True)
-    return change, gain[..., :-num_actions], gain[..., -num_actions:]
-
-
-def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) -> Float[Array, "horizon action"]:
-    """One Gauss–Newton step over all actions at once, for an energy that is not a sum over time; arguments as for `riccati`."""
-    horizon, num_actions = trajectory.actions.shape
-    model, columns = problem.model, jnp.eye(horizon * num_actions).reshape(horizon, num_actions, -1)
-
-    def respond(x, stage):
-        a, b, u = stage
-        x = a @ x + b @ u
-        return x, x
-
-    rest = jnp.zeros((A.shape[-1], horizon * num_actions))
-    _, response = jax.lax.scan(respond, rest, (A, B, columns))
-    response = jnp.concatenate([rest[None], response])
-
-    def cost(change):
-        states = jax.vmap(model.move)(trajectory.states, lift, response @ change)
-        moved = ebm.Trajectory(states, trajectory.actions + unit * change.reshape(horizon, -1), trajectory.now, trajectory.dt)
-        after = jax.tree.map(lambda leaf: leaf[1:], states)
-        arguments = after, moved.actions, moved.previous_actions, moved.times[1:]
-        hinges = [jnp.maximum(jax.vmap(g.stage)(*arguments) / g.scale, 0.0) for g in problem.guardrails]
-        return problem.energy(moved) + 0.5 * penalty * sum((jnp.sum(h**2) for h in hinges), jnp.zeros(()))
-
-    still = jnp.zeros(horizon * num_actions)
-    gradient, hessian = jax.grad(cost)(still), to_convex(jax.hessian(cost)(still))
-    damped = hessian + (damping * jnp.trace(hessian) / still.size + SMALL) * jnp.eye(still.size)
-    change, _ = box_qp(damped, gradient, low.ravel(), high.ravel())
-    return change.reshape(horizon, num_actions)

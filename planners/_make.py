@@ -8,7 +8,8 @@ from typing import Any
 
 import ebm
 
-from ._agent import Agent, Controller
+from ._agent import Agent
+from ._controller import Controller
 from ._planner import AbstractPlanner
 
 
@@ -43,6 +44,7 @@ PLANNERS = Lineup(
         "lagrangian": "_recipes.lagrangian",
         "categorical": "_categorical.CategoricalCEM",
         "beam": "_beam.BeamSearch",
+        "lattice": "_lattice.LatticeSearch",
         "tree": "_tree.TreeSearch",
     }
 )

@@ -1,57 +1,25 @@
 """Planning beside the control loop: a thread that never makes it wait."""
 
-import dataclasses
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
 
 import ebm
 
-from ._agent import Agent, settle, to_arrays
-from ._compile import compiled
+from ._agent import Agent, to_arrays
+from ._ahead import Published, RealtimeStatistics, foresee, replan
 from ._planner import Plan
 
 RECENT = 2048  # planning times that the statistics and the forecast look at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
 KEPT = 4  # plans: what was sent while a plan was being made may come from an older one
-
-
-class Published(NamedTuple):
-    """A plan in NumPy; times in s on the clock: when its first action takes effect, and of the observation behind it."""
-
-    actions: np.ndarray
-    begins: float
-    seen: float
-    plan: Plan
-
-
-@dataclasses.dataclass(frozen=True)
-class RealtimeStatistics:
-    """How it went so far.
-
-    **Arguments:**
-
-    - `plans`: published. `late`: of these, ready only when their first action was already due.
-    - `stale`: calls of `action` that found no plan from an observation younger than `max_age`.
-    - `planning_p50`, `planning_p99`, `planning_p999`: how long a plan took, s.
-    - `error`: what ended the thread, if something did; `action` goes on without it.
-    """
-
-    plans: int
-    late: int
-    stale: int
-    planning_p50: float
-    planning_p99: float
-    planning_p999: float
-    error: BaseException | None
 
 
 class Realtime:
@@ -147,7 +115,7 @@ class Realtime:
             if self.fallback is not None:
                 action = np.asarray(self.fallback(self._seen[0]), np.float32).reshape(self._rest.shape)
                 return np.clip(np.where(np.isfinite(action), action, self._rest), self._low, self._high)
-        return self._rest if plan is None else self._at(plan, now + self.latency)
+        return self._rest if plan is None else plan.at(now + self.latency, self.agent.problem.dt)
 
     @property
     def plan(self) -> Plan | None:
@@ -164,10 +132,6 @@ class Realtime:
         """The newest plan that has begun by then; a plan made ahead of time waits for its moment."""
         plans, half = self._plans, 0.5 * self.agent.problem.dt
         return next((plan for plan in plans if plan.begins <= effect + half), plans[-1] if plans else None)
-
-    def _at(self, plan: Published, effect: float) -> np.ndarray:
-        index = round((effect - plan.begins) / self.agent.problem.dt)
-        return plan.actions[min(max(index, 0), len(plan.actions) - 1)]
 
     def _work(self) -> None:
         planned = self._seen
@@ -190,19 +154,19 @@ class Realtime:
         committed = np.tile(self._rest, (self.agent.planner.horizon, 1))
         for k in range(ahead):
             plan = self._due(seen + k * dt)
-            committed[k] = self._rest if plan is None else self._at(plan, seen + k * dt)
+            committed[k] = self._rest if plan is None else plan.at(seen + k * dt, dt)
         held = committed[ahead - 1] if ahead else self._memory.action
         elapsed = effect - self._plans[0].begins if self._plans else 0.0
         tick = max(round((effect - self._began) / dt), 0)
         sensed = to_arrays(self.agent.perceiver.sense(self.agent.problem.model, observation))
-        state, memory = _foresee(self.agent, sensed, self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
+        state, memory = foresee(self.agent, sensed, self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
         now = ebm.Now(tick, held, max(elapsed, 0.0))
-        plan, actions, plan_state = _plan(self.agent, state, self._memory.plan_state, now)
+        plan, actions, plan_state = replan(self.agent, state, self._memory.plan_state, now)
         actions = np.asarray(actions)
         self._rounds.append(self.clock() - began)
         while self.deadline is not None and self.clock() - began + np.percentile(list(self._rounds), CAUTION) < self.deadline:
             start = self.clock()
-            plan, actions, plan_state = _plan(self.agent, state, plan_state, ebm.Now(tick, held, 0.0))
+            plan, actions, plan_state = replan(self.agent, state, plan_state, ebm.Now(tick, held, 0.0))
             actions = np.asarray(actions)
             self._rounds.append(self.clock() - start)
         ready = self.clock()
@@ -213,21 +177,3 @@ class Realtime:
         self._late += ready + self.latency > begins + 0.5 * dt
         self._made += 1
         self._plans = (Published(actions, begins, seen, plan), *self._plans[: KEPT - 1])
-
-
-@compiled
-def _foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, committed: Any, ahead: Int[Array, ""]) -> tuple[Any, Any]:
-    """The state `ahead` control periods after the observation, under the actions that will have been sent; and the perceiver's memory."""
-    model = agent.problem.model
-    state, perceived = agent.perceiver.observe(model, memory, action, observation)
-    good = ebm.all_finite(perceived)
-    perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory)
-    states = model.rollout(state, ebm.to_float(committed))
-    return jax.tree.map(lambda leaf: leaf[ahead], states), perceived
-
-
-@compiled
-def _plan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Plan, Array, Any]:
-    plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
-    first = settle(agent, state, now, plan)
-    return plan, plan.actions.at[0].set(first), plan_state

@@ -24,7 +24,7 @@ class Belief(eqx.Module):
     **Arguments:**
 
     - `mean`, `std`: shape (knot, action), actuator units.
-    - `elites`: good knots of the last round, shape (elite, knot, action); no elites for planners that keep none.
+    - `elites`: good knots of the last round, shape (elite, knot, action); for planners that keep none, those of the last plan.
     - `low`, `high`: the box, shape (action,).
     - `anchors`: knots worth trying in any round, shape (anchor, knot, action): hold, rest, both ends of the box, and the proposal's seeds.
       Noise rarely proposes an end of the box for the whole horizon, and braking with all there is may be the only safe plan left.
@@ -85,7 +85,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
 
     @property
     def num_elites(self) -> int:
-        """How many good candidates are carried between plans."""
+        """How many good candidates are carried between plans; without any the last plan is, so that no plan is worse than following it."""
         return 0
 
     @abc.abstractmethod
@@ -103,12 +103,13 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         check_requirements(self, problem)
         box = problem.action_space
         mean = jnp.broadcast_to(jnp.clip(jnp.zeros(box.size), box.low, box.high), (self.knots, box.size))
-        elites = jnp.broadcast_to(mean, (self.num_elites, *mean.shape))
+        elites = jnp.broadcast_to(mean, (max(self.num_elites, 1), *mean.shape))
         return SamplingState(mean, self._initial(problem), elites, jnp.zeros(()), key)
 
     def adopt(self, problem, plan_state, actions):
         knots = problem.action_space.clip(to_knots(self.basis, actions, self.knots))
-        return eqx.tree_at(lambda s: (s.mean, s.phase), plan_state, (knots, jnp.zeros(())))
+        first = plan_state.elites.at[0].set(knots)
+        return eqx.tree_at(lambda s: (s.mean, s.elites, s.phase), plan_state, (knots, first, jnp.zeros(())))
 
     def plan(self, problem, state, plan_state, now):
         key, propose_key, world_key = jax.random.split(plan_state.key, 3)
@@ -131,8 +132,12 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
 
         belief, best = ebm.search(self, compare, start, num_iterations=self.num_iterations, key=propose_key)
         # the mean is often better than anything sampled, but nobody has tried it yet
-        tried = jax.vmap(judge)(jnp.concatenate([best, belief.mean[None]]))
-        actions, value = ebm.pick(tried, rank(tried[1]).best)
+        last = jnp.concatenate([best, belief.mean[None]])
+        tried = jax.vmap(judge)(last)
+        chosen = rank(tried[1]).best
+        actions, value = ebm.pick(tried, chosen)
+        if self.num_elites == 0:
+            belief = eqx.tree_at(lambda b: b.elites, belief, last[chosen][None])
         fallback = problem.project(self.basis(start.mean, positions), now)
         good = value.finite & ebm.all_finite(state)
         plan = finish(state, jnp.where(good, actions, fallback), value)

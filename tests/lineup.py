@@ -29,3 +29,9 @@ def has(name, option):
 def quick_first(names=NAMES):
     """Parameters for a test: one of each family, and the other planners marked slow."""
     return [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def grid(quick, engines=("c", "analytic", "learned", "mjx")):
+    """Parameters (name, engine) for a law that holds everywhere: a planner of each family on the `quick` engines, the rest marked slow."""
+    pairs = [(name, engine) for engine in engines for name in NAMES]
+    return [pair if pair[0] in FAMILIES and pair[1] in quick else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs]

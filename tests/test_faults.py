@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 import pytest
 from lineup import FAMILIES, NAMES, build, has
+from worlds import Learned
 
 import ebm
 import envs
@@ -49,8 +50,8 @@ class Faulty(ebm.AbstractStageEnergy):
 
 @functools.cache
 def model_on(engine):
-    if engine == "analytic":
-        return envs.Pendulum()
+    if engine in ("analytic", "learned"):
+        return envs.Pendulum() if engine == "analytic" else Learned()
     model = mujoco.MjModel.from_xml_string(CART)
     return envs.MujocoModel(model) if engine == "c" else envs.MjxModel(model)
 
@@ -67,7 +68,7 @@ def broken(engine, kind, state):
     value = {"nan energy": np.nan, "inf energy": np.inf, "-inf energy": -np.inf, "some nan": np.nan}
     above = -NEVER if kind in ("nan energy", "inf energy", "-inf energy") else 0.0 if kind == "some nan" else NEVER
     limit = {"all infeasible": -NEVER, "some infeasible": 0.0}.get(kind, NEVER)
-    replace = {"nan state": np.nan, "inf state": np.inf, "diverging": HUGE if engine != "analytic" else np.inf}
+    replace = {"nan state": np.nan, "inf state": np.inf, "diverging": np.inf if engine in ("analytic", "learned") else HUGE}
     if kind in replace:
         state = jax.tree.map(lambda leaf: jnp.full_like(leaf, replace[kind]), state)
     return world(engine, above, value.get(kind, 0.0), limit), state
@@ -75,11 +76,11 @@ def broken(engine, kind, state):
 
 def combinations():
     """The usual plans of every planner, and odd ones of one of each family; the rest when there is time."""
-    for engine in ("analytic", "c", "mjx"):
+    for engine in ("analytic", "c", "learned", "mjx"):
         for name in NAMES:
             for variant in sorted(VARIANTS):
                 if (variant != "many knots" or has(name, "num_knots")) and (engine != "mjx" or variant == "usual"):
-                    quick = engine != "mjx" and (variant == "usual" or (engine == "analytic" and name in FAMILIES))
+                    quick = engine in ("analytic", "c") and (variant == "usual" or (engine == "analytic" and name in FAMILIES))
                     yield pytest.param(engine, name, variant, marks=() if quick else pytest.mark.slow)
 
 
@@ -165,7 +166,7 @@ def test_a_fallback_is_sent_when_no_plan_is_safe():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("engine", ["analytic", "c"])
+@pytest.mark.parametrize("engine", ["analytic", "c", "learned"])
 def test_ten_thousand_faults_a_pair(engine, name):
     run = trial(engine, name, "usual")
     good_state = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), model_on(engine).example_state())

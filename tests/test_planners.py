@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lineup import build, quick_first
+from lineup import build, grid, quick_first
+from worlds import Cart, Learned
 
 import ebm
 import envs
@@ -35,10 +36,20 @@ def cart_model():
 
 @functools.cache
 def problem_on(engine):
-    if engine == "analytic":
-        return envs.pendulum()
+    if engine == "mjx":
+        pytest.importorskip("mujoco.mjx", reason="MJX comes with the extra `mjx`")
+    models = {"c": cart_model, "analytic": Cart, "learned": Learned, "mjx": lambda: envs.MjxModel(cart_model().mj_model)}
     energy = ebm.Reach("joint:slider", 0.5, name="goal") + 0.001 * ebm.Effort()
-    return ebm.Problem(cart_model(), energy, ebm.KeepBelow("joint:slider", 0.8, name="wall"))
+    return ebm.Problem(models[engine](), energy, ebm.KeepBelow("joint:slider", 0.8, name="wall"))
+
+
+def with_other_physics(problem, engine):
+    """The same problem in a world of other numbers."""
+    if engine == "c":
+        return eqx.tree_at(lambda p: p.model, problem, problem.model.with_parameters({"mass:cart": 1.5}))
+    if engine == "learned":
+        return eqx.tree_at(lambda p: p.model.network.layers[0].bias, problem, jnp.ones(16))
+    return problem  # these have none that can change
 
 
 @functools.cache
@@ -54,12 +65,15 @@ def start(problem, name, seed=0):
 
 
 every_planner = pytest.mark.parametrize("name", quick_first())
-every_engine = pytest.mark.parametrize("engine", ["analytic", "c"])
 
 
-@every_planner
-def test_jit_equals_no_jit(name):
-    problem = problem_on("c")
+def everywhere(*quick):
+    return pytest.mark.parametrize(("name", "engine"), grid(quick))
+
+
+@everywhere("c")
+def test_jit_equals_no_jit(name, engine):
+    problem = problem_on(engine)
     _, state, _, now = start(problem, name)
     planner = build(name, horizon=4, num_samples=4, num_iterations=1)
     plan_state = planner.init(problem, state, key=jax.random.key(0))
@@ -69,8 +83,7 @@ def test_jit_equals_no_jit(name):
     assert jax.tree.structure(plain_state) == jax.tree.structure(jitted_state)
 
 
-@every_planner
-@every_engine
+@everywhere("analytic", "c")
 def test_plans_beat_their_first_guess_and_never_change_structure(name, engine):
     problem = problem_on(engine)
     planner, state, plan_state, now = start(problem, name)
@@ -91,9 +104,9 @@ def test_plans_beat_their_first_guess_and_never_change_structure(name, engine):
     assert not any(getattr(leaf, "weak_type", False) for leaf in jax.tree.leaves(eqx.filter((plan, after), eqx.is_array)))
 
 
-@every_planner
-def test_vmap_over_goals_equals_a_loop(name):
-    problem = problem_on("c")
+@everywhere("c")
+def test_vmap_over_goals_equals_a_loop(name, engine):
+    problem = problem_on(engine)
     planner, state, plan_state, now = start(problem, name)
     goals = jnp.array([[0.2], [-0.3]])
     axes = ebm.goal_axes(problem)
@@ -114,9 +127,9 @@ def test_vmap_over_seeds_gives_different_plans(name):
     assert bool(jnp.all(jnp.isfinite(plans.energy)))
 
 
-@every_planner
-def test_nothing_retraces(name):
-    problem = problem_on("c")
+@everywhere("c")
+def test_nothing_retraces(name, engine):
+    problem = problem_on(engine)
     planner, state, plan_state, now = start(problem, name)
     traces = []
 
@@ -126,11 +139,9 @@ def test_nothing_retraces(name):
         return planner.plan(problem, state, plan_state, now)
 
     _, plan_state = plan(problem, state, plan_state, now)
-    heavier = eqx.tree_at(lambda p: p.model, problem, problem.model.with_parameters({"mass:cart": 1.5}))
     weighted = eqx.tree_at(lambda p: p.energy.weights, problem, tuple(2.0 * w for w in problem.energy.weights))
-    moved = problem.model.state(qpos=np.array([0.1]))
-    moved = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), moved)
-    for changed in (problem.with_goal(0.3, "goal"), heavier, weighted):
+    moved = jax.tree.map(lambda leaf: leaf + 0.1, state)
+    for changed in (problem.with_goal(0.3, "goal"), with_other_physics(problem, engine), weighted):
         _, plan_state = plan(changed, moved, plan_state, ebm.Now(7, jnp.ones(1), 0.01))
     assert len(traces) == 1
 

@@ -92,7 +92,7 @@ def test_a_plan_begins_in_the_state_in_which_its_first_action_will_act():
             assert plan is not None
             # five periods from now, under the actions that the plans so far have scheduled until then
             due = [
-                controller._at(next((p for p in sent if p.begins <= clock[0] + (k + 0.5) * model.dt), sent[-1]), clock[0] + k * model.dt)
+                next((p for p in sent if p.begins <= clock[0] + (k + 0.5) * model.dt), sent[-1]).at(clock[0] + k * model.dt, model.dt)
                 for k in range(5)
             ]
             expected = model.rollout(state, jnp.asarray(np.stack(due)))

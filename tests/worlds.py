@@ -151,3 +151,28 @@ class Cart(ebm.AbstractWorldModel):
     def step(self, state, action, latents=None):
         speed = state.speed + self.dt * action[0]
         return Slider(state.position + self.dt * speed, speed)
+
+
+class Code(ebm.AbstractState):
+    """What a network has made of an observation. Its first numbers go by the names that tests read."""
+
+    z: Float[Array, "*batch 8"]
+
+    def read(self, name):
+        place = {"joint:slider": 0, "velocity:joint:slider": 1, "joint:pole": 0, "velocity:joint:pole": 1}[name]
+        return self.z[..., place : place + 1]
+
+
+class Learned(ebm.AbstractWorldModel):
+    """A small network that predicts codes, as a trained one would; an action pushes the second number, which moves the first."""
+
+    network: eqx.nn.MLP = eqx.field(default_factory=lambda: eqx.nn.MLP(9, 8, 16, 1, activation=jnp.tanh, key=jax.random.key(0)))
+    action_space: ebm.Box = eqx.field(default_factory=lambda: ebm.Box([-5.0], [5.0]))
+    dt: float = eqx.field(static=True, default=0.02)
+
+    def example_state(self):
+        return Code(jnp.zeros(8))
+
+    def step(self, state, action, latents=None):
+        drift = 0.1 * self.network(jnp.concatenate([state.z, action]))
+        return Code(state.z + self.dt * (drift + jnp.zeros(8).at[0].set(state.z[1]).at[1].set(action[0])))

@@ -1,0 +1,48 @@
+"""Other ways to pose a plant's problem than its own: with a level above it, or with what that level knows as an energy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ebm
+import envs
+import planners
+
+LOOK_AHEAD = 0.7  # s: the subgoal is where the map says one should be by then
+DEPTH, WIDTH = 24, 36  # moves on the map that are planned, and rooms that are kept at each: all there are
+STRIDE = 0.3  # s of a step between the map and the physics, in a tower of three levels
+
+
+def on_the_map(problem: ebm.Problem, planner: Any, *, period: int = 5, fallback: bool = True) -> tuple[Any, Any]:
+    """The way is found on the map, every `period` control periods; the planner only goes where it leads."""
+    condition = planners.Subgoal(ahead=LOOK_AHEAD, read=_place, name="goal")
+    above = planners.HierarchicalProblem(envs.maze_map(), problem, envs.from_above, condition)
+    return above, _under(_map_planner(), planner, period, fallback)
+
+
+def tower(problem: ebm.Problem, planner: Any, *, period: int = 5, fallback: bool = True) -> tuple[Any, Any]:
+    """As `on_the_map`, with a level in between that moves without inertia."""
+    walk = ebm.Problem(envs.MazeWalk(dt=STRIDE), ebm.Reach("place", "goal", tolerance=0.3, name="goal"))
+    middle = planners.HierarchicalProblem(envs.maze_map(), walk, lambda state: state, planners.Subgoal(read=_place, name="goal"))
+    between = _under(_map_planner(), planners.MPPI(6, 24, noise=0.5), 2, fallback)
+    whole = planners.HierarchicalProblem(middle, problem, envs.from_above, planners.Subgoal(ahead=2 * STRIDE, read=_place, name="goal"))
+    return whole, _under(between, planner, period, fallback)
+
+
+def with_way_left(problem: ebm.Problem, planner: Any) -> tuple[Any, Any]:
+    """Flat, with the map's own value as the energy at the end: the length of the shortest way from there."""
+    return ebm.Problem(problem.model, envs.maze_energy(way_left=True)), planner
+
+
+POSES: dict[str, Callable[..., tuple[Any, Any]]] = {"on the map": on_the_map, "tower": tower, "way left": with_way_left}
+
+
+def _map_planner() -> planners.LatticeSearch:
+    return planners.LatticeSearch(DEPTH, WIDTH, 1, choices=envs.MazeMap.moves(), cell=0.5, coordinates=_place)
+
+
+def _under(upper: Any, lower: Any, period: int, fallback: bool) -> planners.HierarchicalPlanner:
+    return planners.HierarchicalPlanner(upper=upper, lower=lower, period=period, fallback=fallback)  # pyright: ignore[reportCallIssue]
+
+
+def _place(state: envs.MazeState) -> Any:
+    return state.position

@@ -1,0 +1,84 @@
+"""A problem under a coarser one, and what the one above hands down."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+import ebm
+
+from ._planner import Plan
+
+
+class HierarchicalProblem(ebm.AbstractProblem):
+    """A problem, and a coarser one above it.
+
+    The lower problem by itself is the whole task: its model, limits, guardrails and evaluations are those of the hierarchy. The upper one
+    only says, every now and then, which goal the lower one should have meanwhile. Towers are made by giving a `HierarchicalProblem` as
+    `upper`.
+
+    **Arguments:**
+
+    - `upper`: in a world with longer steps.
+    - `lower`: at the level of the actuators.
+    - `lift`: `state -> state` of the upper world.
+    - `condition`: `(lower, plan, age) -> problem`: the lower problem under an upper plan that is `age` s old; by default `Subgoal()`.
+    """
+
+    upper: ebm.AbstractProblem
+    lower: ebm.AbstractProblem
+    lift: Callable[[Any], Any]
+    condition: Callable[[Any, Plan, Array], Any]
+
+    def __init__(
+        self,
+        upper: ebm.AbstractProblem,
+        lower: ebm.AbstractProblem,
+        lift: Callable[[Any], Any],
+        condition: Callable[[Any, Plan, Array], Any] | None = None,
+    ):
+        if upper.dt <= lower.dt:
+            raise ValueError(f"The upper level must be the slower one, got steps of {upper.dt} s above {lower.dt} s.")
+        self.upper, self.lower, self.lift = upper, lower, lift
+        self.condition = Subgoal() if condition is None else condition
+
+    @property
+    def model(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.lower.model
+
+    @property
+    def provides(self):
+        return self.lower.provides | {"upper"}
+
+    def evaluate(self, state, actions, now, *, key):
+        return self.lower.evaluate(state, actions, now, key=key)
+
+    def project(self, actions, now):
+        return self.lower.project(actions, now)
+
+    def bounds(self, now, horizon):
+        return self.lower.bounds(now, horizon)
+
+
+class Subgoal(eqx.Module):
+    """The upper state that is due some time from now becomes the lower problem's goal.
+
+    **Arguments:**
+
+    - `ahead`: s; by default one step of the upper level.
+    - `read`: `upper state -> goal`, by default the state itself, which then has one array.
+    - `name`: of the lower goal, if it has several.
+    """
+
+    ahead: float | None = eqx.field(static=True, default=None)
+    read: Callable[[Any], Array] | None = None
+    name: str | None = eqx.field(static=True, default=None)
+
+    def __call__(self, lower: Any, plan: Plan, age: Array) -> Any:
+        dt = plan.trajectory.dt
+        index = jnp.round((age + (dt if self.ahead is None else self.ahead)) / dt).astype(jnp.int32)
+        due = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 1, plan.actions.shape[0])], plan.trajectory.states)
+        return lower.with_goal(jax.tree.leaves(due)[0] if self.read is None else self.read(due), self.name)
