@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import tyro
 
@@ -137,14 +137,14 @@ def _prepare(row: Any) -> tuple[Any, Any]:
     from ._episodes import Floor, PlannerPolicy
     from ._goals import Wishes
     from ._plant import build
-    from ._poses import POSES
+    from ._poses import POSES, last_word
     from ._recommended import make
 
     nothing = Wishes((), (), (), ())
     bench = build(row.plant, nothing, mass=row.plant_mass, guarded=row.guarded, planned=row.planner is not None, env=row.env)
     if row.planner is None:
         return bench, Floor(bench, row.policy)
-    problem: Any = bench.problem
+    problem, judged = cast(Any, bench.problem), cast(Any, bench.judged)
     if row.oracle:
         certain = problem.model.randomise(dict.fromkeys(problem.model.engine.parameters, (1.0, 1.0)))
         problem = ebm.Problem(certain, problem.energy, problem.guardrails)
@@ -155,7 +155,7 @@ def _prepare(row: Any) -> tuple[Any, Any]:
         problem, planner = POSES[row.pose](problem, planner, **row.pose_options)
     if row.period > 1:
         planner = planners.EventTriggered(planner, row.period)
-    return bench, PlannerPolicy(bench._replace(problem=problem), planner)
+    return bench, PlannerPolicy(bench._replace(problem=problem), planner, last_word(judged) if row.filtered else None)
 
 
 class _Recorder:

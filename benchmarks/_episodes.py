@@ -67,13 +67,13 @@ class Stop:
 class PlannerPolicy:
     """An agent that reads the simulator's state. Its random numbers follow from the seed of the episode."""
 
-    def __init__(self, bench: Bench, planner: planners.AbstractPlanner):
+    def __init__(self, bench: Bench, planner: planners.AbstractPlanner, filter: planners.AbstractFilter | None = None):
         if bench.problem is None:
             raise ValueError("A planner needs a problem.")
         self.model: Any = bench.problem.model
         self.simulator: Any = bench.plant.unwrapped
         live = isinstance(self.model, envs.MujocoModel)
-        self.agent = planners.Agent(bench.problem, planner, envs.FromGym(bench.plant) if live else ebm.Direct())
+        self.agent = planners.Agent(bench.problem, planner, envs.FromGym(bench.plant) if live else ebm.Direct(), filter=filter)
         self._memory: Any = None
 
     def reset(self, seed: int) -> None:

@@ -9,6 +9,7 @@ import planners
 
 LOOK_AHEAD = 0.7  # s: the subgoal is where the map says one should be by then
 DEPTH, WIDTH = 24, 36  # moves on the map that are planned, and rooms that are kept at each: all there are
+BRAKE = 2.0  # of the strongest action, per m/s or rad/s
 STRIDE = 0.3  # s of a step between the map and the physics, in a tower of three levels
 
 
@@ -33,11 +34,47 @@ def with_way_left(problem: ebm.Problem, planner: Any) -> tuple[Any, Any]:
     return ebm.Problem(problem.model, envs.maze_energy(way_left=True)), planner
 
 
-POSES: dict[str, Callable[..., tuple[Any, Any]]] = {"on the map": on_the_map, "tower": tower, "way left": with_way_left}
+def as_penalty(problem: ebm.Problem, planner: Any, *, weight: float = 100.0) -> tuple[Any, Any]:
+    """Guardrails as energies that may be outweighed."""
+    energy = problem.energy
+    for guardrail in problem.guardrails:
+        energy = energy + weight * ebm.Penalty(guardrail)
+    return problem.relaxed(energy), planner
+
+
+def with_multipliers(problem: ebm.Problem, planner: Any, *, num_rounds: int = 3) -> tuple[Any, Any]:
+    """Guardrails as energies whose weights are learned in every plan."""
+    return problem, planners.AugmentedLagrangian(planner=planner, num_rounds=num_rounds)  # pyright: ignore[reportCallIssue]
+
+
+POSES: dict[str, Callable[..., tuple[Any, Any]]] = {
+    "on the map": on_the_map,
+    "tower": tower,
+    "way left": with_way_left,
+    "penalty": as_penalty,
+    "multipliers": with_multipliers,
+}
 
 
 def _map_planner() -> planners.LatticeSearch:
     return planners.LatticeSearch(DEPTH, WIDTH, 1, choices=envs.MazeMap.moves(), cell=0.5, coordinates=_place)
+
+
+class Behind(planners.AbstractFilter):
+    """A filter that keeps the guardrails of a problem of its own, whatever the planner before it knows of them."""
+
+    problem: ebm.Problem
+    filter: planners.AbstractFilter
+
+    def __call__(self, problem, state, action, now):
+        return self.filter(self.problem, state, action, now)
+
+
+def last_word(problem: ebm.Problem) -> Behind:
+    """An action passes if some simple behaviour after it, among them braking every joint, keeps the guardrails."""
+    strength = BRAKE * problem.action_space.half_range  # the actuated joints of our plants come first
+    brake = planners.follow(lambda state, time: -strength * state.qvel[: strength.size])
+    return Behind(problem, planners.BackupFilter(horizon=25, backup=brake))
 
 
 def _under(upper: Any, lower: Any, period: int, fallback: bool) -> planners.HierarchicalPlanner:

@@ -7,6 +7,7 @@ GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no"
 
 PLANTS: dict[str, dict[str, Any]] = {
     "CartTable-v0": {"plant_mass": 1.3, "compare": "yes"},
+    "DiscReach-v0": {"plant_mass": 1.3},
     "Reacher-v5": {"planner": "icem"},
     "Pusher-v5": {"planner": "icem"},
     "HalfCheetah-v5": {"planner": "icem"},
@@ -18,6 +19,7 @@ SAMPLES = ("num_samples", "num_starts", "num_simulations", "width")  # what plan
 OPTIONS: dict[str, dict[str, Any]] = {
     "CartTable-v0": {"horizon": 30, "num_samples": 48, "noise": 0.5},
     "InvertedPendulum-v5": {"horizon": 20, "num_samples": 32, "noise": 0.05},
+    "DiscReach-v0": {"horizon": 25, "num_samples": 48, "noise": 0.5},
     "Reacher-v5": {"horizon": 20, "num_samples": 48, "num_iterations": 3, "num_knots": 10, "noise": 0.2},
     "Pusher-v5": {"horizon": 25, "num_samples": 96, "num_iterations": 3, "num_knots": 6, "noise": 0.15, "colour": 0.5},
     "HalfCheetah-v5": {

@@ -10,7 +10,7 @@ CART_SEEDS = 50
 CART_FIRST_SEED = 1000  # nothing was tuned on these: seeds below 200 were
 
 
-LATER = ("env", "pose", "pose_options")  # left out of the settings where they say nothing: older records lack them
+LATER = ("env", "pose", "pose_options", "filtered")  # left out of the settings where they say nothing: older records lack them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Row:
     - `plant_mass`: factor on the plant's masses, which the plan model does not know.
     - `pose`, `pose_options`: another way to pose the problem, one of `POSES`, such as under a map.
     - `guarded`: whether the planner knows the guardrails.
+    - `filtered`: whether a `planners.BackupFilter` has the last word.
     - `oracle`: whether the planner is given the plant's own physics parameters.
     - `scale`: factor on all energies, which must not matter.
     - `period`: control periods between plans, unless the world leaves the plan earlier (`planners.EventTriggered`).
@@ -43,6 +44,7 @@ class Row:
     episodes: int = 10
     plant_mass: float = 1.0
     guarded: bool = True
+    filtered: bool = False
     oracle: bool = False
     scale: float = 1.0
     period: int = 1
@@ -96,6 +98,23 @@ def _mazes(band: str, episodes: int, asked: str) -> tuple[Row, ...]:
     )
 
 
+REACH = OPTIONS["DiscReach-v0"]
+CONSTRAINED = {"cart": ("CartTable-v0", CART, 4), "arm": ("DiscReach-v0", REACH, 1)}  # plant, options, control periods between plans
+HANDLED = {
+    "clip only": {"guarded": False},
+    "penalty": {"pose": "penalty"},
+    "ranking": {},
+    "augmented Lagrangian": {"pose": "multipliers"},
+}
+
+
+def _constrained(task: str, handled: str, filtered: bool) -> Row:
+    plant, options, period = CONSTRAINED[task]
+    asked = "no violation" if handled == "augmented Lagrangian" else ""
+    more = {"plant_mass": 1.3, "first_seed": 1000, "episodes": 200, "period": period, "filtered": filtered, "asked": asked}
+    return Row(f"{task}, {handled}{', filter' if filtered else ''}", plant, "mppi", options, **(more | HANDLED[handled]))
+
+
 SUITES: dict[str, tuple[Row, ...]] = {
     "gymnasium": (
         *_gymnasium("InvertedPendulum-v5", 10, "1,000 steps upright in 10 of 10"),
@@ -127,6 +146,9 @@ SUITES: dict[str, tuple[Row, ...]] = {
             asked="without the check of reachability",
         ),
         _maze("three levels", "far", 50, planner="mppi", options=BELOW, pose="tower", asked="runs"),
+    ),
+    "constraints": tuple(
+        _constrained(task, handled, filtered) for task in CONSTRAINED for handled in HANDLED for filtered in (False, True)
     ),
     "energy-scale": (
         _cart("energies x 0.01", planner="mppi", options=CART, scale=0.01, episodes=10, asked="as with unchanged energies"),

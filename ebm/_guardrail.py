@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._reading import Reading
-from ._terms import Source, fitting, matching, safe_norm
+from ._terms import Source, _Quadratic, fitting, matching, safe_norm
 from ._types import AbstractState, Numbers, to_float, to_positive
 
 
@@ -113,6 +113,26 @@ class KeepApart(AbstractGuardrail):
         point = self.reading(state)
         other = self.other(state) if isinstance(self.other, Reading) else self.other
         return self.distance - safe_norm(point - matching(other, point, self.reading.label))
+
+
+class Penalty(_Quadratic):
+    """A guardrail that may be traded, for comparison or where a limit is only a wish: ½ (violation / scale)² per second.
+
+    **Arguments:**
+
+    - `guardrail`: looked at before each action, not after it; so it may not depend on the action that led to a state.
+    """
+
+    guardrail: AbstractGuardrail
+
+    @property
+    def name(self) -> str:
+        """That of the guardrail."""
+        return self.guardrail.name
+
+    def residual(self, state, action, previous_action, time):
+        violation = self.guardrail.stage(state, previous_action, previous_action, time)
+        return jnp.maximum(violation / self.guardrail.scale, 0.0)[None]
 
 
 def _label(reading: Reading) -> str:

@@ -16,6 +16,7 @@ from ._camera import RayImage as RayImage
 from ._camera import draw_lines as draw_lines
 from ._cart_table import CartTableEnv as CartTableEnv
 from ._cart_table import cart_table as cart_table
+from ._disc_reach import DiscReachEnv as DiscReachEnv
 from ._env import AbstractMujocoEnv as AbstractMujocoEnv
 from ._env import MjcfEnv as MjcfEnv
 from ._gym import FromGym as FromGym

@@ -4,6 +4,7 @@ import gymnasium
 
 ENTRY_POINTS = {
     "CartTable-v0": "envs:CartTableEnv",
+    "DiscReach-v0": "envs:DiscReachEnv",
     "PointMaze-v0": "envs:PointMazeEnv",
     "PendulumSwingUp-v0": "envs:PendulumSwingUpEnv",
     "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",

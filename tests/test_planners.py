@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from lineup import build, grid, quick_first
-from worlds import Cart, Learned
+from worlds import Cart, Learned, Slider
 
 import ebm
 import envs
@@ -156,6 +156,27 @@ def test_the_goal_is_reached(name):
         action, memory = agent.act(state, memory)
         state = step(state, action)
     assert abs(float(state.read("joint:slider")[0]) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("name", ["mppi", pytest.param("cem", marks=pytest.mark.slow), pytest.param("covariance", marks=pytest.mark.slow)])
+def test_a_plan_is_never_worse_than_following_the_last_one(name):
+    # With few wide samples, one of which looked good: dropping it after its first action would leave the cart with that push.
+    problem = ebm.Problem(Cart(), problem_on("analytic").energy)
+    planner = planners.planner(name, horizon=20, num_samples=16, num_knots=20, basis=planners.ZeroOrder(), noise=0.8)
+    plan_once = eqx.filter_jit(planner.plan)
+    state, energy = (
+        Slider(jnp.float32(0.45), jnp.float32(0.02)),
+        eqx.filter_jit(lambda s, a, n: problem.evaluate(s, a, n, key=jax.random.key(0)).energy),
+    )
+    plan_state, held = planner.init(problem, state, key=jax.random.key(0)), jnp.zeros(1)
+    last = None
+    for tick in range(40):
+        now = ebm.Now(tick, held, problem.dt)
+        plan, plan_state = plan_once(problem, state, plan_state, now)
+        if last is not None:
+            followed = energy(state, jnp.concatenate([last.actions[1:], last.actions[-1:]]), now)
+            assert float(plan.energy) <= float(followed) * (1 + 1e-4) + 1e-6, tick
+        last, held, state = plan, plan.actions[0], problem.model.step(state, plan.actions[0])
 
 
 def test_guardrails_are_not_traded():
