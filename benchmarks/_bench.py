@@ -21,7 +21,7 @@ class Bench:
     """
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
-    """Which one, or `all`."""
+    """Which one, or `all`; or `peers`, for other libraries, which are installed beside ours."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Only these rows. Repeatable."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
@@ -34,8 +34,12 @@ class Bench:
         from ._cli import keep_compiled
         from ._suites import SUITES
 
+        if self.suite == "peers":
+            return _peers(self)
         if self.suite != "all" and self.suite not in SUITES:
-            raise UsageError(f"there is no suite {self.suite!r}.{near(self.suite, SUITES)} There are {', '.join(SUITES)}, and all.")
+            raise UsageError(
+                f"there is no suite {self.suite!r}.{near(self.suite, (*SUITES, 'peers'))} There are {', '.join(SUITES)}, peers, and all."
+            )
         if self.episodes is not None and self.episodes < 1:
             raise UsageError(f"--episodes {self.episodes}: must be at least 1.")
         known = [row.name for suite in SUITES.values() for row in suite]
@@ -46,6 +50,26 @@ class Bench:
         for name in SUITES if self.suite == "all" else (self.suite,):
             run_suite(name, self, command)
         return 0
+
+
+def _peers(options: Bench) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ._peers import run_peers
+
+    console = Console(stderr=True)
+    with console.status("peers") as status:
+        record = run_peers(options.out, lambda text: status.update(f"peers: {text}"))
+    table = Table(title=record["problem"], title_justify="left")
+    for column in ("peer / ours", "times faster", "peer ms", "our ms", "peer cost", "our cost"):
+        table.add_column(column, justify="left" if column.startswith("peer /") else "right")
+    for name, row in record["rows"].items():
+        low, high = row["interval"]
+        faster = f"{row['times_faster']:.1f} ({low:.1f}–{high:.1f})"
+        table.add_row(name, faster, *(f"{row[key]:.4g}" for key in ("peer_ms", "ours_ms", "peer_cost", "ours_cost")))
+    console.print(table)
+    return 0
 
 
 def run_suite(name: str, options: Bench, command: str) -> None:
