@@ -76,7 +76,7 @@ def _gymnasium(plant: str, episodes: int, asked: str) -> tuple[Row, ...]:
     )
 
 
-MAZE_FIRST_SEED = 1000  # mazes below are for training: flat planners were tuned there
+MAZE_FIRST_SEED = 1000  # mazes below are for training: what is tuned is tuned there
 BELOW = {"horizon": 20, "num_samples": 24, "noise": 0.5}  # what goes where the map leads
 FLAT = {"horizon": 25, "num_samples": 54, "noise": 0.5}  # as many steps of the physics as the hierarchy takes of physics and map together
 

@@ -3,16 +3,15 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import SequenceState, advance, begin, choices_of, decisions, move_last, outlook, settle_on
-from ._planner import AbstractPlanner
+from ._discrete import advance, decisions, outlook
+from ._sequence import AbstractSequenceSearch
 
 
-class BeamSearch(AbstractPlanner):
+class BeamSearch(AbstractSequenceSearch):
     """Grow plans choice by choice, and keep the best few at every depth (Lowerre 1976).
 
     Partial plans are ordered like whole ones: those without a violation first, then by energy, which includes what can be had from there by
@@ -27,6 +26,7 @@ class BeamSearch(AbstractPlanner):
     - `penalty`: energy per summed violation in what lies ahead of a partial plan.
     """
 
+    effort = "width"
     horizon: int = eqx.field(static=True, default=25)
     width: int = eqx.field(static=True, default=8)
     hold: int = eqx.field(static=True, default=3)
@@ -34,28 +34,8 @@ class BeamSearch(AbstractPlanner):
     choices: ebm.Discrete | None = None
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
 
-    def __check_init__(self):
-        for name, low in (("horizon", 1), ("width", 1), ("hold", 1), ("resolution", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
-
-    @property
-    def requires(self):
-        return frozenset({"step", "stages"})
-
-    def init(self, problem, state, *, key):
-        del state
-        return begin(self, problem, key)
-
-    def plan(self, problem, state, plan_state, now):
-        key, world_key = jax.random.split(plan_state.key)
-        last, phase = move_last(self, problem, plan_state, now)
-        sequences = self._grow(problem, state, choices_of(problem, self.choices, self.resolution), now)
-        plan = settle_on(problem, state, last, sequences, now, world_key)
-        return plan, SequenceState(plan.actions, phase, key)
-
-    def _grow(self, problem, state, choices, now) -> Float[Array, "width horizon action"]:
+    def search(self, problem, state, choices, now, key):
+        del key  # deterministic
         state = jax.tree.map(jnp.asarray, state)
         count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
 

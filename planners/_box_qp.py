@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 SWEEPS = 12  # of coordinate descent, which finds out what is held by a limit
 NEWTON_STEPS = 4  # within what is free
+SMALL = 1e-9
 SIZES = (1.0, 0.5, 0.1, 0.0)  # of a projected Newton step that are tried
 
 
@@ -58,3 +59,9 @@ def to_convex(hessian: Float[Array, "n n"]) -> Float[Array, "n n"]:
     hessian = jnp.where(jnp.all(jnp.isfinite(hessian)), 0.5 * (hessian + hessian.T), 0.0)
     values, vectors = jnp.linalg.eigh(hessian)
     return (vectors * jnp.maximum(values, 0.0)) @ vectors.T
+
+
+def damp(hessian: Float[Array, "n n"], damping: Float[Array, ""]) -> Float[Array, "n n"]:
+    """Positive definite: `damping` is added to the diagonal, relative to its mean."""
+    size = hessian.shape[0]
+    return hessian + (damping * jnp.trace(hessian) / size + SMALL) * jnp.eye(size)

@@ -6,9 +6,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._box_qp import box_qp, to_convex
-
-SMALL = 1e-9
+from ._box_qp import box_qp, damp, to_convex
 
 
 def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) -> Float[Array, "horizon action"]:
@@ -35,6 +33,6 @@ def dense(problem, trajectory, lift, A, B, unit, low, high, penalty, damping) ->
 
     still = jnp.zeros(horizon * num_actions)
     gradient, hessian = jax.grad(cost)(still), to_convex(jax.hessian(cost)(still))
-    damped = hessian + (damping * jnp.trace(hessian) / still.size + SMALL) * jnp.eye(still.size)
+    damped = damp(hessian, damping)
     change, _ = box_qp(damped, gradient, low.ravel(), high.ravel())
     return change.reshape(horizon, num_actions)

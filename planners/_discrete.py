@@ -2,60 +2,15 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 import ebm
 
-from ._basis import ZeroOrder, move_on, shift
-from ._planner import AbstractPlanner, Plan, check_requirements, finish
-from ._rank import rank
-
 MOST_CHOICES = 1024
 LOST = 1e6  # energy of what is not finite, where a number is needed
-
-
-class SequenceState(eqx.Module):
-    """The last plan's actions, how far time is past the first one (in steps), and a key."""
-
-    actions: Float[Array, "horizon action"]
-    phase: Float[Array, ""]
-    key: Key[Array, ""]
-
-
-def begin(planner: Any, problem: ebm.AbstractProblem, key: Key[Array, ""]) -> SequenceState:
-    """The state before the first plan of a planner that searches for one sequence; what it cannot do is found here."""
-    check_requirements(planner, problem)
-    choices_of(problem, planner.choices, planner.resolution)
-    box = problem.action_space
-    rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
-    return SequenceState(jnp.broadcast_to(rest, (planner.horizon, box.size)), jnp.zeros(()), key)
-
-
-def move_last(planner: AbstractPlanner, problem: ebm.AbstractProblem, plan_state: SequenceState, now: ebm.Now) -> tuple[Array, Array]:
-    """The last plan's actions, moved on in time, and the phase that remains."""
-    whole, phase, _ = move_on(ZeroOrder(), planner.horizon, planner.horizon, problem.dt, plan_state.phase, now.elapsed)
-    return problem.project(shift(plan_state.actions, whole), now), phase
-
-
-def settle_on(
-    problem: ebm.AbstractProblem,
-    state: PyTree,
-    last: Float[Array, "horizon action"],
-    sequences: Float[Array, "sequences horizon action"],
-    now: ebm.Now,
-    key: Key[Array, ""],
-) -> Plan:
-    """The best, as a whole plan, of what was found and the last plan; the last one if nothing is finite."""
-    tried = jax.vmap(lambda actions: problem.project(actions, now))(jnp.concatenate([last[None], sequences]))
-    values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=key))(tried)
-    best = rank(values).best
-    value = ebm.pick(values, best)
-    good = value.finite & ebm.all_finite(state)
-    return finish(state, jnp.where(good, tried[best], last), value)
 
 
 def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resolution: int) -> Float[Array, "choices action"]:

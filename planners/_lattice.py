@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, UInt32
 
 import ebm
 
-from ._discrete import SequenceState, advance, begin, choices_of, decisions, move_last, settle_on
-from ._planner import AbstractPlanner
+from ._discrete import advance, decisions
+from ._sequence import AbstractSequenceSearch
 
 
-class LatticeSearch(AbstractPlanner):
+class LatticeSearch(AbstractSequenceSearch):
     """Grow plans choice by choice; of those that lead into one cell of a lattice of states, only the cheapest lives on.
 
     Forward dynamic programming, exact where a cell holds one state and the width all that can be reached: it finds the way out of any
@@ -32,6 +32,7 @@ class LatticeSearch(AbstractPlanner):
     - `choices`: the actions to choose from; by default a grid of `resolution` values per actuator.
     """
 
+    effort = "width"
     horizon: int = eqx.field(static=True, default=25)
     width: int = eqx.field(static=True, default=64)
     hold: int = eqx.field(static=True, default=3)
@@ -40,28 +41,8 @@ class LatticeSearch(AbstractPlanner):
     cell: Float[Array, "*coordinate"] = eqx.field(converter=ebm.to_float, default=0.1)
     coordinates: Callable[[Any], Array] | None = None
 
-    def __check_init__(self):
-        for name, low in (("horizon", 1), ("width", 1), ("hold", 1), ("resolution", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
-
-    @property
-    def requires(self):
-        return frozenset({"step", "stages"})
-
-    def init(self, problem, state, *, key):
-        del state
-        return begin(self, problem, key)
-
-    def plan(self, problem, state, plan_state, now):
-        key, world_key = jax.random.split(plan_state.key)
-        last, phase = move_last(self, problem, plan_state, now)
-        sequences = self._grow(problem, state, choices_of(problem, self.choices, self.resolution), now)
-        plan = settle_on(problem, state, last, sequences, now, world_key)
-        return plan, SequenceState(plan.actions, phase, key)
-
-    def _grow(self, problem, state, choices, now) -> Float[Array, "one horizon action"]:
+    def search(self, problem, state, choices, now, key):
+        del key  # deterministic
         state, count = jax.tree.map(jnp.asarray, state), decisions(self.horizon, self.hold)
 
         def deepen(front, depth):

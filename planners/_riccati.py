@@ -4,10 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._box_qp import box_qp, solve_free
+from ._box_qp import box_qp, damp, solve_free
 from ._expansion import Expansion
-
-SMALL = 1e-9
 
 
 def riccati(expansion: Expansion, A, B, low, high, damping) -> tuple[Array, Array, Array]:
@@ -28,7 +26,7 @@ def riccati(expansion: Expansion, A, B, low, high, damping) -> tuple[Array, Arra
         moves = jnp.block([[a, jnp.zeros_like(b), b], [held, jnp.eye(num_actions)]])
         gradient, hessian = gradient + moves.T @ slope, hessian + moves.T @ curvature @ moves
         qu, quu, quz = gradient[-num_actions:], hessian[-num_actions:, -num_actions:], hessian[-num_actions:, :-num_actions]
-        damped = quu + (damping * jnp.trace(quu) / num_actions + SMALL) * jnp.eye(num_actions)
+        damped = damp(quu, damping)
         change, free = box_qp(damped, qu, least, most)
         gain = -solve_free(damped, quz, free)
         slope = gradient[:-num_actions] + gain.T @ (quu @ change + qu) + quz.T @ change

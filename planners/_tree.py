@@ -6,16 +6,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import LOST, SequenceState, advance, begin, choices_of, decisions, move_last, outlook, settle_on
-from ._planner import AbstractPlanner
+from ._discrete import LOST, advance, decisions, outlook
+from ._sequence import AbstractSequenceSearch
 
 
-class TreeSearch(AbstractPlanner):
+class TreeSearch(AbstractSequenceSearch):
     """Grow a tree of choices where it looks good: Gumbel MuZero's search, in a world model that is not learned for it.
 
     A leaf is worth what can be had from it by holding one choice, the best, to the end of the horizon. The plan is the way to the best leaf
@@ -32,6 +31,7 @@ class TreeSearch(AbstractPlanner):
     Danihelka et al. 2022, "Policy improvement by planning with Gumbel"; DeepMind's mctx.
     """
 
+    effort = "num_simulations"
     horizon: int = eqx.field(static=True, default=25)
     num_simulations: int = eqx.field(static=True, default=64)
     hold: int = eqx.field(static=True, default=5)
@@ -39,28 +39,7 @@ class TreeSearch(AbstractPlanner):
     choices: ebm.Discrete | None = None
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
 
-    def __check_init__(self):
-        for name, low in (("horizon", 1), ("num_simulations", 1), ("hold", 1), ("resolution", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
-
-    @property
-    def requires(self):
-        return frozenset({"step", "stages"})
-
-    def init(self, problem, state, *, key):
-        del state
-        return begin(self, problem, key)
-
-    def plan(self, problem, state, plan_state, now):
-        key, tree_key, world_key = jax.random.split(plan_state.key, 3)
-        last, phase = move_last(self, problem, plan_state, now)
-        path = self._search(problem, state, choices_of(problem, self.choices, self.resolution), now, tree_key)
-        plan = settle_on(problem, state, last, path[None], now, world_key)
-        return plan, SequenceState(plan.actions, phase, key)
-
-    def _search(self, problem, state, choices, now, key) -> Float[Array, "horizon action"]:
+    def search(self, problem, state, choices, now, key):
         mctx: Any = importlib.import_module("mctx")  # slow to import, and used by nobody else
 
         count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
@@ -96,7 +75,7 @@ class TreeSearch(AbstractPlanner):
             max_num_considered_actions=min(num_choices, 16),
             gumbel_scale=1.0,
         )
-        return jnp.repeat(_best_path(output.search_tree, choices, count), self.hold, axis=0)[: self.horizon]
+        return jnp.repeat(_best_path(output.search_tree, choices, count), self.hold, axis=0)[None, : self.horizon]
 
 
 def _best_path(tree: Any, choices: Float[Array, "choices action"], count: int) -> Float[Array, "count action"]:
