@@ -1,11 +1,13 @@
 # Everything runs from a virtual environment that the first target makes: it needs Python 3.11 or newer with venv, and nothing else.
 #   make demo ARGS="--seed 3"      passes options on        make test PYTHON=python3.12      makes the environment with another Python
+#   make bench SUITES="cart-table hierarchy"   runs other suites: some take hours, and go on where they were stopped
 
 PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 UV     ?= uv
 ARGS   ?=
+SUITES ?= gymnasium
 
 RUN       := $(VENV)/bin/python -m
 INSTALLED := $(VENV)/.installed
@@ -22,7 +24,7 @@ help:
 	@echo "make demo        a cart on a table, planned with and without its guardrail; ends in a report"
 	@echo "make test        the tests (some minutes)"
 	@echo "make test-slow   the long tests, MJX among them"
-	@echo "make bench       the benchmark suite"
+	@echo "make bench       Gymnasium by its own score, and the speed files; SUITES= names others"
 	@echo "make lint        ruff and pyright        make format   what ruff can mend itself"
 	@echo "make docs        API pages in site/      make lock     resolve the dependencies again (needs uv)"
 
@@ -38,7 +40,7 @@ test-slow: $(WITH_MJX)
 	$(RUN) pytest -n $(JOBS) -m slow $(ARGS)
 
 bench: $(INSTALLED)
-	$(VENV)/bin/ebm bench $(ARGS)
+	for suite in $(SUITES); do $(VENV)/bin/ebm bench $$suite $(ARGS) || exit; done
 	$(RUN) pytest benchmarks/bench_*.py --benchmark-json=benchmarks/results/speed.json
 
 lint: $(INSTALLED)

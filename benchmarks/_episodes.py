@@ -18,6 +18,7 @@ import planners
 
 from ._judge import Judge, Verdict
 from ._plant import Bench
+from ._success import success
 
 PLANS_KEPT = 60  # per episode, for the plot of what was planned
 RESULT_NAMES = ("successful", "infeasible", "nonfinite_state", "nonfinite_plan", "bad_gradient")
@@ -173,7 +174,11 @@ def run_episode(
         watch(episode, step, decision)
         progress(collected["return"], decision.milliseconds)
     row: dict[str, Any] = {"episode": episode, "seed": seed, "return": collected["return"], "steps": step}
-    row |= {"terminated": bool(terminated), "interrupted": stop.asked and not (terminated or truncated), "success": success(inner, history)}
+    row |= {
+        "terminated": bool(terminated),
+        "interrupted": stop.asked and not (terminated or truncated),
+        "success": success(env, history, step * bench.period, terminated),
+    }
     if judge is not None:
         row |= {"energy": collected["energy"] / max(step, 1), "margins": collected["margins"], "violated_steps": collected["violated"]}
         row["distance"] = verdict.distance
@@ -197,18 +202,6 @@ def collect(collected: dict[str, Any], verdict: Verdict) -> None:
     for name, value in verdict.margins.items():
         collected["margins"][name] = min(value, collected["margins"].get(name, np.inf))
     collected["violated"] += any(not value >= 0 for value in verdict.margins.values())
-
-
-def success(inner: Any, history: list[dict[str, Any]]) -> bool | None:
-    """Whether an episode went well, if the environment can tell."""
-    if not history:
-        return None
-    if callable(getattr(inner, "success", None)):
-        return bool(inner.success(history))
-    for name in ("is_success", "success"):
-        if name in history[-1]:
-            return bool(history[-1][name])
-    return None
 
 
 def result_name(result: Any) -> str:

@@ -18,7 +18,14 @@ from ._errors import UsageError, missing, near, one_line
 from ._goals import Names, Wishes, energy_of, guardrails_of
 
 DEFAULT_SECONDS = 10.0  # an episode of a plant that sets no limit itself
-READY = ("HalfCheetah-v5", "InvertedPendulum-v5", "Pusher-v5", "Reacher-v5", *envs.ENTRY_POINTS)  # with energies of their own
+READY = (
+    "HalfCheetah-v5",
+    "InvertedDoublePendulum-v5",
+    "InvertedPendulum-v5",
+    "Pusher-v5",
+    "Reacher-v5",
+    *envs.ENTRY_POINTS,
+)  # with energies of their own
 FILES = (".xml", ".mjcf", ".urdf", ".mjb")
 
 
@@ -113,6 +120,9 @@ def build(
     period: float | None = None,
     goal: float | None = None,
     mass: float = 1.0,
+    friction: float = 1.0,
+    delay: int = 0,
+    known: bool = False,
     guarded: bool = True,
     engine: str = "c",
     keyframe: str | None = None,
@@ -123,7 +133,8 @@ def build(
 
     **Arguments:**
 
-    - `mass`: factor on the plant's masses and inertias; the plan model keeps its own.
+    - `mass`, `friction`: factors on the plant's masses and inertias, and on its friction and damping; the plan model keeps its own, unless
+      they are `known`. `delay`: control periods that actions come late, of which the plan model never knows.
     - `guarded`: whether the planner knows the guardrails. The judge always does.
     - `planned`: whether somebody plans: without, a plant of which nothing is wanted will do.
     - `env`: options of the environment.
@@ -133,6 +144,8 @@ def build(
     `UsageError`, `FileNotFoundError` or `ValueError` in one line that names the remedy.
     """
     made = make_plant(plant, seconds=seconds, period=period, goal=goal, env=env)
+    if known:
+        scale_plant(made.unwrapped, mass, friction)
     judged = make_problem(plant, made, wishes, required=planned)
     problem = judged
     if problem is not None and not guarded:
@@ -141,7 +154,10 @@ def build(
         problem = on_mjx(problem)
     inner: Any = made.unwrapped
     key = find_keyframe(inner.model, keyframe, plant)
-    scale_mass(inner, mass)
+    if not known:
+        scale_plant(inner, mass, friction)
+    if delay:
+        made = Delayed(made, delay)
     steps = made.spec.max_episode_steps if made.spec is not None else None
     if getattr(inner, "seconds", None):
         steps = round(inner.seconds / inner.dt)
@@ -216,13 +232,36 @@ def find_keyframe(model: mujoco.MjModel, keyframe: str | None, plant: str) -> in
     raise UsageError(f"--keyframe {keyframe}: {plant} has {', '.join(names) or 'no keyframe'}.{near(keyframe, names)}")
 
 
-def scale_mass(inner: Any, factor: float) -> None:
-    """Make all bodies of a plant `factor` times as heavy, and as hard to turn."""
+def scale_plant(inner: Any, mass: float, friction: float = 1.0) -> None:
+    """Make all bodies of a plant `mass` times as heavy, and as hard to turn; and everything that rubs, `friction` times as rough."""
+    if mass == friction == 1.0:
+        return
     for model in {id(m): m for m in (inner.model, getattr(inner, "nominal", inner.model))}.values():
-        if factor != 1.0:
-            model.body_mass[:] *= factor
-            model.body_inertia[:] *= factor
-            mujoco.mj_setConst(model, mujoco.MjData(model))
+        model.body_mass[:] *= mass
+        model.body_inertia[:] *= mass
+        model.geom_friction[:] *= friction
+        model.dof_damping[:] *= friction
+        model.dof_frictionloss[:] *= friction
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+
+
+class Delayed(gymnasium.Wrapper):
+    """A plant on which every action takes effect `delay` control periods after it was sent; until the first one does, it is at rest."""
+
+    def __init__(self, env: gymnasium.Env, delay: int):
+        super().__init__(env)
+        self.delay = delay
+
+    def reset(self, **options: Any) -> Any:
+        """Begin an episode, with nothing under way."""
+        space: Any = self.env.action_space
+        self.under_way = [np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)] * self.delay
+        return super().reset(**options)
+
+    def step(self, action: Any) -> Any:
+        """Send an action, and let the one take effect whose time has come."""
+        self.under_way.append(action)
+        return super().step(self.under_way.pop(0))
 
 
 def _problem(model: Any, energy: ebm.AbstractEnergy, guardrails: tuple, **options: Any) -> ebm.Problem:

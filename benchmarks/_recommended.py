@@ -3,6 +3,8 @@
 import importlib
 from typing import Any
 
+import numpy as np
+
 GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
 
 PLANTS: dict[str, dict[str, Any]] = {
@@ -44,12 +46,22 @@ def planner_options(plant: str, planner: str) -> dict[str, Any]:
     return dict(OPTIONS.get(plant, {})) if planner == settings(plant)["planner"] else {}
 
 
-def make(planner: str, options: dict[str, Any]) -> Any:
-    """The planner, from options that can be written down."""
+def make(planner: str, options: dict[str, Any], box: Any = None) -> Any:
+    """The planner, from options that can be written down; `box` is the action box, for `choices`."""
     planners = importlib.import_module("planners")
     options = dict(options)
+    if options.get("choices") == "axes":
+        options["choices"] = axes(box)
     if isinstance(options.get("basis"), str):
         options["basis"] = getattr(planners, options["basis"])()
     if "colour" in options:
         options["proposal"] = planners.Coloured(options.pop("colour"))
     return planners.planner(planner, **options)
+
+
+def axes(box: Any) -> Any:
+    """Primitives for many actuators, where a grid would have too many: one of them at a limit, the others at the middle; or all there."""
+    ebm = importlib.import_module("ebm")
+    one = np.eye(box.size)
+    steps = np.concatenate([np.zeros((1, box.size)), one, -one])
+    return ebm.Discrete(np.asarray(box.center) + steps * np.asarray(box.half_range))

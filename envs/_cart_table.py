@@ -72,6 +72,7 @@ class CartTableEnv(AbstractMujocoEnv):
         shove_rate: float | int = 0.5,
         quiet: float | int = 2.0,
         seconds: float | int = 12.0,
+        period: float = PERIOD,
         goal: float | int = GOAL,
         render_mode: str | None = None,
         view: Mapping[str, Any] | None = None,
@@ -81,7 +82,7 @@ class CartTableEnv(AbstractMujocoEnv):
         - `mass`: of the cart, kg.
         - `friction_spread`: every episode draws a factor on all friction, rolling and sliding, from 1 ± this.
         - `shove_speed`: shoves change the speed by up to ± this, m/s. `shove_rate`: shoves per second. `quiet`: s without, at the end.
-        - `seconds`: duration of an episode.
+        - `seconds`: duration of an episode. `period`: of control, s; the physics takes no longer steps. The plan model keeps 0.02 s.
         - `goal`: of the cart's centre along the table, m.
         - `render_mode`, `view`: as for `MjcfEnv`; the cameras are "side" and "edge".
 
@@ -93,6 +94,8 @@ class CartTableEnv(AbstractMujocoEnv):
             raise ValueError(f"`mass` must be positive, got {mass}. It is the mass of the cart in kg.")
         if not 0 <= friction_spread < 1:
             raise ValueError(f"`friction_spread` must be in [0, 1), got {friction_spread}. Friction is drawn from 1 ± this, as a factor.")
+        if not period > 0:
+            raise ValueError(f"`period` must be positive, got {period}. It is the time between decisions in s.")
         if min(shove_speed, shove_rate, quiet) < 0:
             raise ValueError("`shove_speed` (m/s), `shove_rate` (1/s) and `quiet` (s) must not be negative.")
         if not abs(goal) < TABLE_HALF_LENGTH - HALF_WHEELBASE:
@@ -101,8 +104,9 @@ class CartTableEnv(AbstractMujocoEnv):
         spec.body("goal").pos[0] = goal
         for body in spec.bodies:
             body.mass, body.inertia = body.mass * mass, body.inertia * mass
+        spec.option.timestep = min(period, PERIOD)
         view = {"camera": "side", "width": 640, "height": 360} | dict(view or {})
-        super().__init__(spec, period=PERIOD, seconds=seconds, render_mode=render_mode, view=view)
+        super().__init__(spec, period=period, seconds=seconds, render_mode=render_mode, view=view)
         self.goal, self.friction_spread = float(goal), float(friction_spread)
         self.shove_speed, self.shove_rate, self.quiet = float(shove_speed), float(shove_rate), float(quiet)
         self._shoves = np.zeros(round(seconds / self.dt))

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import gymnasium
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
 import ebm
@@ -34,8 +35,8 @@ def problem(
     **Arguments:**
 
     - `plant`: an environment, its id, an MJCF file or a spec, as for `load`.
-    - `energy`: what is wanted. May be left out for InvertedPendulum-v5, Reacher-v5, Pusher-v5 and HalfCheetah-v5, whose own reward it then
-      mirrors, and for our own environments, which bring their guardrails and plan model along.
+    - `energy`: what is wanted. May be left out for InvertedPendulum-v5, InvertedDoublePendulum-v5, Reacher-v5, Pusher-v5 and
+      HalfCheetah-v5, whose own reward it then mirrors, and for our own environments, which bring their guardrails and plan model along.
     - `guardrails`: what must never happen.
     - `read`: further names, for what you want to look at yourself.
     - `period`, `parameters`: as for `load`.
@@ -166,6 +167,13 @@ def _inverted_pendulum(env: Any) -> ebm.AbstractEnergy:
     return _along(pole + cart, env.dt) + 0.01 * ebm.Effort()
 
 
+def _inverted_double_pendulum(env: Any) -> ebm.AbstractEnergy:
+    top = float(np.linalg.norm(env.model.body("pole2").pos)) + float(np.linalg.norm(env.model.site("tip").pos))
+    tip = ebm.Reach("site:tip", (0.0, 0.0, top), tolerance=0.1, name="upright")  # also keeps the cart in the middle
+    swing = ebm.Velocity("joint:hinge", tolerance=1.0, name="lower") + ebm.Velocity("joint:hinge2", tolerance=1.0, name="upper")
+    return _along(tip + 0.1 * swing, env.dt) + 0.01 * ebm.Effort()
+
+
 def _reacher(env: Any) -> ebm.AbstractEnergy:
     reach = Distance("body:fingertip", "body:target", name="reach")
     return env._reward_dist_weight * _along(reach, env.dt) + 2.0 * env._reward_control_weight * ebm.Effort()
@@ -183,6 +191,7 @@ def _half_cheetah(env: Any) -> ebm.AbstractEnergy:
 
 READY = {
     "InvertedPendulum-v5": _inverted_pendulum,
+    "InvertedDoublePendulum-v5": _inverted_double_pendulum,
     "Reacher-v5": _reacher,
     "Pusher-v5": _pusher,
     "HalfCheetah-v5": _half_cheetah,

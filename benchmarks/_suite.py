@@ -1,0 +1,194 @@
+"""Run the rows of a suite into one record, which is on disk after every episode; whoever interrupts it can go on later."""
+
+import inspect
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import equinox as eqx
+from rich.console import Console
+
+import ebm
+import planners
+
+from ._budget import KNOBS, Cost, Fit, fit
+from ._episodes import Floor, PlannerPolicy, Stop, run_episode, start_episode
+from ._goals import Wishes
+from ._judge import Judge
+from ._plant import Bench, build
+from ._poses import POSES, last_word
+from ._recommended import make
+from ._record import Record
+from ._riccati import Riccati
+from ._row import Row
+from ._session import bar
+from ._statistics import summarise
+
+FITTING_STEPS, FITTING_WARM = 10, 3  # replans that are measured to fit a budget, of which the first do not count
+
+Options = dict[str, Any]
+
+
+def run_suite(
+    name: str, rows: tuple[Row, ...], path: Path, console: Console, *, only: tuple[str, ...], episodes: int | None
+) -> tuple[Options, bool]:
+    """Every row that is not finished; the record, and whether it was interrupted.
+
+    **Arguments:**
+
+    - `path`: of the record, which is read first, if there is one.
+    - `only`: names of rows, or parts of names; all if empty. `episodes`: at most so many per row.
+    """
+    record, order = Record(path, name), [row.name for row in rows]
+    with Stop() as stop, bar(console) as progress:
+        for row in rows:
+            if stop.asked or (only and not any(part in row.name for part in only)):
+                continue
+            seeds = range(row.first_seed, row.first_seed + row.episodes)
+            entry = record.entry(row.name, row.settings, seeds, ("fitted", "skipped", "first_plan_s"))
+            entry |= {"asked": row.asked} | ({"summary": _summary(entry["episodes"])} if entry["episodes"] else {})
+            done = {episode["seed"] for episode in entry["episodes"]}
+            todo = [seed for seed in seeds[:episodes] if seed not in done]
+            if not todo or "skipped" in entry:
+                continue
+            task = progress.add_task(f"{name}: {row.name}", total=None, state="")
+            try:
+                bench, policy = prepare(row, _fitted(row, entry) if row.budget else {})
+            except ValueError as error:
+                if not row.budget:
+                    raise
+                entry["skipped"] = str(error)
+                record.save(order)
+                progress.remove_task(task)
+                continue
+            progress.update(task, total=len(todo) * bench.max_steps)
+            entry["first_plan_s"] = policy.warm_up() if isinstance(policy, PlannerPolicy) else None
+            for seed in todo:
+                advance: Callable = lambda total, ms, task=task: progress.update(task, advance=1, state=f"return {total:.4g}")  # noqa: E731
+                episode = _episode(row, bench, policy, seed, stop, advance)
+                if stop.asked:
+                    break
+                entry["episodes"].append(episode)
+                entry["summary"] = _summary(entry["episodes"])
+                record.save(order)
+            bench.plant.close()
+    record.save(order)
+    return record.data, stop.asked
+
+
+def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
+    """The plant of a row and its policy, whose planner has the options in `more`, too."""
+    given: Options = {"mass": row.plant_mass, "friction": row.friction, "delay": row.delay, "env": row.env, "guarded": row.guarded}
+    planned = row.planner is not None
+    bench = build(row.plant, Wishes((), (), (), ()), planned=planned or row.policy == "riccati", **given)
+    drawn: Any = getattr(getattr(bench.problem, "model", None), "engine", None)
+    if row.oracle and not drawn.parameters:
+        bench = build(row.plant, Wishes((), (), (), ()), known=True, **given)
+    bench = bench._replace(max_steps=row.max_steps or bench.max_steps)
+    if row.policy == "riccati":
+        return bench, Riccati(bench)
+    if row.planner is None:
+        return bench, Floor(bench, row.policy)
+    problem, judged, around = cast(Any, bench.problem), cast(Any, bench.judged), cast(Any, planners.EventTriggered)
+    if row.oracle and drawn.parameters:
+        certain = problem.model.randomise(dict.fromkeys(drawn.parameters, (1.0, 1.0)))
+        problem = ebm.Problem(certain, problem.energy, problem.guardrails)
+    if row.scale != 1.0:
+        problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)
+    planner = make(row.planner, dict(row.options) | more, problem.action_space)
+    if row.pose is not None:
+        problem, planner = POSES[row.pose](problem, planner, **row.pose_options)
+    if row.period > 1:
+        planner = around(planner, row.period)
+    if row.oracle and drawn.parameters:
+        return bench, Oracle(bench._replace(problem=problem), planner)
+    return bench, PlannerPolicy(bench._replace(problem=problem), planner, last_word(judged) if row.filtered else None)
+
+
+class Oracle(PlannerPolicy):
+    """A policy whose plan model has the mass and the friction of the plant in this episode."""
+
+    def reset(self, seed: int) -> None:
+        """Look at the plant, and begin."""
+        inner, problem = self.simulator, cast(Any, self.agent.problem)
+        model = problem.model
+        plan = model.mj_model
+        factors = {
+            "mass": inner.model.body_mass.sum() / plan.body_mass.sum(),
+            "friction": inner.model.geom_friction.sum() / plan.geom_friction.sum(),
+            "damping": inner.model.dof_damping.sum() / max(plan.dof_damping.sum(), 1e-12),
+        }
+        known = {name: factor for name, factor in factors.items() if name in model.engine.parameters}
+        where: Any = lambda agent: agent.problem.model  # noqa: E731
+        self.agent = eqx.tree_at(where, self.agent, model.with_parameters(known))
+        super().reset(seed)
+
+
+class Recorder:
+    """Takes what a run folder would."""
+
+    def __init__(self):
+        self.replans: list[float] = []
+        self.model_steps = 0.0
+        self.results: dict[str, int] = {}
+
+    def step(self, **line: Any) -> None:
+        """Keep what the replan cost and how it ended."""
+        if line.get("replan_ms") is not None:
+            self.replans.append(line["replan_ms"])
+            self.model_steps += line["model_steps"]
+            self.results[line["result"]] = self.results.get(line["result"], 0) + 1
+
+    def episode(self, **row: Any) -> None:
+        """Nothing: the row is returned as well."""
+
+
+def _episode(row: Row, bench: Bench, policy: Any, seed: int, stop: Stop, progress: Callable) -> Options:
+    recorder = Recorder()
+    judge = Judge(bench.judged) if row.judged and bench.judged is not None else None
+    quiet: Options = {"stop": stop, "watch": lambda *_: None, "progress": progress}
+    result = run_episode(bench, policy, judge, recorder, episode=seed, seed=seed, **quiet)
+    del result["interrupted"]
+    steps = recorder.model_steps / max(len(recorder.replans), 1)
+    times = [round(ms, 2) for ms in recorder.replans]
+    return result | {"replans_ms": times, "results": recorder.results, "model_steps": steps}
+
+
+def _fitted(row: Row, entry: Options) -> Options:
+    """Options with which a replan stays within the row's budget: measured once, and kept in its entry.
+
+    **Raises:**
+
+    `ValueError` if the least that the planner can do is more.
+    """
+    if "fitted" not in entry:
+        known = inspect.signature(planners.PLANNERS[cast(str, row.planner)]).parameters
+        found: Fit = fit(tuple(knob for knob, _ in KNOBS if knob in known), row.budget, lambda options: _cost(row, options))
+        if found.options is None:
+            steps, ms = found.cost
+            raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")
+        entry["fitted"] = {"options": found.options, **found.cost._asdict()}
+    return entry["fitted"]["options"]
+
+
+def _cost(row: Row, options: Options) -> Cost:
+    """What a replan costs with these options, at the beginning of a training episode."""
+    bench, policy = prepare(row, options)
+    start_episode(bench.plant, bench.keyframe, 0)
+    policy.reset(0)
+    steps, times = [], []
+    for _ in range(FITTING_STEPS):
+        decision = policy.act()
+        steps.append(decision.model_steps)
+        times.append(decision.milliseconds)
+        if bench.plant.step(decision.action)[2]:
+            start_episode(bench.plant, bench.keyframe, 0)
+    bench.plant.close()
+    return Cost(statistics.mean(steps[FITTING_WARM:]), statistics.median(times[FITTING_WARM:]))
+
+
+def _summary(episodes: list[Options]) -> Options:
+    summary = summarise([{"replan_ms": ms} for episode in episodes for ms in episode["replans_ms"]], episodes)
+    planned = [episode["model_steps"] for episode in episodes if episode["replans_ms"]]
+    return summary | ({"model_steps": statistics.mean(planned)} if planned else {})

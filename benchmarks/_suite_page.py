@@ -1,0 +1,143 @@
+"""One HTML page for a suite of many rows: success of every planner on every task, or against compute, as pictures and tables."""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ._plots import COLORS, INK, STYLE
+from ._report import CSS, table
+from ._runs import write
+from ._statistics import say, say_mean, say_rate
+
+Rows = Mapping[str, Any]
+MARKERS = "osD^vPX*<>hd"
+
+
+def write_page(record: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of a record of `run_suite` beside it."""
+    rows = {name: entry for name, entry in record["rows"].items() if "summary" in entry or "skipped" in entry}
+    parts = [f"<h1>{html.escape(record['suite'])}</h1>", f"<pre>{html.escape(record['command'])}</pre>"]
+    sizes = [
+        len({budget(entry)["model_steps"] for name, entry in rows.items() if task(name) == each and "model_steps" in budget(entry)})
+        for each in tasks(rows)
+    ]
+    if max(sizes, default=0) > 1:
+        parts.append(f"<h2>Success against compute</h2>{image(lambda figure: draw_curves(figure, rows), (10.5, 4.6))}")
+    else:
+        for kind, equal in (("model_steps", "an equal number of model steps"), ("ms", "equal time")):
+            chosen = {name: entry for name, entry in rows.items() if kind in budget(entry) or not budget(entry)}
+            drawn = image(lambda figure, chosen=chosen: draw_matrix(figure, chosen), (9.5, 6.5))
+            parts.append(f"<h2>Success, {equal} a replan</h2>{drawn}")
+    for each in tasks(rows):
+        parts.append(f"<h2>{html.escape(each)}</h2>{figures({name: entry for name, entry in rows.items() if task(name) == each})}")
+    head = f'<meta charset="utf-8"><title>{html.escape(record["suite"])}</title><style>{CSS.read_text(encoding="utf-8")}</style>'
+    write(path, f'<!doctype html><html lang="en"><head>{head}</head><body><main>{"".join(parts)}</main></body></html>\n')
+    return path
+
+
+def task(name: str) -> str:
+    """What a row is about: the part of its name before the first comma."""
+    return name.split(", ")[0]
+
+
+def who(name: str) -> str:
+    """The planner or the floor of a row: the second part of its name."""
+    return name.split(", ")[1]
+
+
+def tasks(rows: Rows) -> list[str]:
+    """In the order of the rows."""
+    return list(dict.fromkeys(map(task, rows)))
+
+
+def budget(entry: Mapping[str, Any]) -> dict[str, float]:
+    """What a replan may take."""
+    return entry["settings"].get("budget", {})
+
+
+def figures(rows: Rows) -> str:
+    """A table of one task."""
+    head = ["", "success", "energy per step", "guardrails kept", "return", "replan p50 / p99, ms", "model steps", "settings"]
+    lines = []
+    for name, entry in rows.items():
+        label = ", ".join(name.split(", ")[1:])
+        if "summary" not in entry:
+            lines.append([label, *["–"] * 6, entry["skipped"]])
+            continue
+        summary, fitted = entry["summary"], entry.get("fitted", {}).get("options", {})
+        times, options = summary.get("replan_ms"), entry["settings"]["options"] | fitted
+        cells = [say_rate(summary[key]) if key in summary else "–" for key in ("success", "safe")]
+        cells.insert(1, say_mean(summary["energy"]) if "energy" in summary else "–")
+        cells += [
+            say_mean(summary["return"], 4),
+            f"{times['p50']:.1f} / {times['p99']:.1f}" if times else "–",
+            say(summary.get("model_steps")),
+        ]
+        lines.append([label, *cells, ", ".join(f"{key} {value}" for key, value in options.items())])
+    return table(head, lines)
+
+
+def image(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
+    """What `draw` draws, inside the page."""
+    data = base64.b64encode(picture(draw, size)).decode()
+    return f'<div class="grid one"><figure><img alt="" src="data:image/png;base64,{data}"></figure></div>'
+
+
+def picture(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
+    """What `draw` draws, as PNG; `size` in inches."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        draw(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def draw_matrix(figure: Figure, rows: Rows) -> None:
+    """Planners down, tasks across, the rate of success in each cell."""
+    across, down = tasks(rows), list(dict.fromkeys(map(who, rows)))
+    rates = np.full((len(down), len(across)), np.nan)
+    for name, entry in rows.items():
+        if "summary" in entry:
+            rates[down.index(who(name)), across.index(task(name))] = entry["summary"]["success"]["rate"]
+    axes = figure.add_subplot()
+    axes.imshow(np.ma.masked_invalid(rates), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (i, j), value in np.ndenumerate(rates):
+        text = "–" if np.isnan(value) else f"{100 * value:.0f}"
+        axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else INK)
+    axes.set_xticks(range(len(across)), across)
+    axes.set_yticks(range(len(down)), down)
+    axes.grid(False)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("episodes that succeed, %; – does not fit the budget")
+
+
+def draw_curves(figure: Figure, rows: Rows) -> None:
+    """The rate of success with its interval over model steps a replan, a line for each planner, a panel for each task."""
+    every = list(dict.fromkeys(map(who, rows)))
+    panels = figure.subplots(1, len(tasks(rows)), sharey=True, squeeze=False)[0]
+    for axes, each in zip(panels, tasks(rows), strict=True):
+        for i, planner in enumerate(every):
+            known = [e for name, e in rows.items() if (task(name), who(name)) == (each, planner) and "summary" in e]
+            if not known:
+                continue
+            steps = [entry["summary"].get("model_steps", np.nan) for entry in known]
+            rates = np.array([[entry["summary"]["success"][key] for key in ("rate", "low", "high")] for entry in known])
+            style: Any = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+            style |= {"linestyle": "-" if i < len(COLORS) else "--"}
+            if np.isnan(steps).all():  # a floor
+                axes.axhline(rates[0, 0], label=planner, color=style["color"], linestyle=":")
+                continue
+            axes.plot(steps, rates[:, 0], label=planner, linewidth=1.6, **style)
+            axes.fill_between(steps, rates[:, 1], rates[:, 2], color=style["color"], alpha=0.07, linewidth=0)
+        axes.set(xscale="log", title=each, xlabel="model steps a replan", ylim=(-0.03, 1.03))
+    panels[0].set_ylabel("episodes that succeed")
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right center")

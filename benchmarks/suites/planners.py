@@ -1,0 +1,73 @@
+"""The fair table: every planner on every task, with as many model steps as every other, and once more with as many milliseconds.
+
+The plant is 1.2 times as heavy as the plan model and has 0.8 times its friction; where a control period is short, its actions come one
+period late as well. Horizon, noise and knots belong to the task and are shared by all planners; the rest are the planners' defaults.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import planners
+
+from .._recommended import OPTIONS
+from .._row import Row
+
+EPISODES, STEPS, FIRST_SEED = 20, 200, 1000
+MILLISECONDS = 20.0
+LEFT_OUT = ("lagrangian",)  # without guardrails it is `gradient`, and with them the suite `constraints` is about it
+PLANT = {"plant_mass": 1.2, "friction": 0.8, "max_steps": STEPS, "episodes": EPISODES, "first_seed": FIRST_SEED, "judged": True}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A plant, what all its planners share, and the model steps that each of their replans may take."""
+
+    plant: str
+    shared: Mapping[str, Any]
+    model_steps: int = 2000
+    delay: int = 0
+    env: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    riccati: bool = False  # whether a linear controller can do it, too
+
+    def row(self, name: str, **options: Any) -> Row:
+        """A row of this task."""
+        return Row(name, self.plant, **({"env": self.env, "delay": self.delay} | PLANT | options))
+
+    def options(self, planner: str) -> dict[str, Any]:
+        """What this planner takes of what is shared."""
+        known = inspect.signature(planners.PLANNERS[planner]).parameters
+        return {key: value for key, value in self.shared.items() if key in known}
+
+
+TASKS = {
+    "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, delay=1, env={"seconds": 4}),
+    "pendulum": Task("PendulumSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 5}, delay=1),
+    "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, delay=1),
+    "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 15, "noise": 0.3, "hold": 1}, riccati=True),
+    "reacher": Task("Reacher-v5", {"horizon": 20, "num_knots": 10, "noise": 0.2, "hold": 4}, delay=1),
+    "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}, model_steps=1000),
+    "cheetah": Task("HalfCheetah-v5", {"horizon": 20, "noise": 0.7, "hold": 2, "choices": "axes"}, model_steps=1000),
+    "maze": Task("PointMaze-v0", {"horizon": 25, "noise": 0.5, "hold": 4}, env={"band": "middle", "seconds": 20}),
+}
+BUDGETS = {"model steps": lambda task: {"model_steps": task.model_steps}, "ms": lambda task: {"ms": MILLISECONDS}}
+
+
+def _rows(name: str, task: Task) -> list[Row]:
+    rows = [task.row(f"{name}, {policy}", policy=policy) for policy in ("random", "zero")]
+    if task.riccati:
+        rows.append(task.row(f"{name}, riccati", policy="riccati"))
+    known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | task.options("mppi") | {"num_samples": 1024}}
+    rows.append(task.row(f"{name}, oracle", **known, oracle=True, delay=0, period=5))
+    for kind, budget in BUDGETS.items():
+        for planner in planners.PLANNERS:
+            if planner not in LEFT_OUT:
+                rows.append(task.row(f"{name}, {planner}, {kind}", planner=planner, options=task.options(planner), budget=budget(task)))
+        if name == "maze":
+            below = {"planner": "mppi", "options": {"horizon": 20, "noise": 0.5}, "pose": "on the map"}
+            rows.append(task.row(f"{name}, hierarchy, {kind}", **below, budget=budget(task)))
+    return rows
+
+
+ROWS = tuple(row for name, task in TASKS.items() for row in _rows(name, task))

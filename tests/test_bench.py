@@ -1,0 +1,192 @@
+"""Suites: budgets that are kept, records that go on where they stopped, plants that are not what was planned with."""
+
+import json
+
+import gymnasium
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks import _latency, _success, _suite
+from benchmarks._budget import Cost, fit
+from benchmarks._errors import UsageError
+from benchmarks._goals import Wishes
+from benchmarks._plant import Delayed, build
+from benchmarks._record import Record
+from benchmarks._riccati import Riccati
+from benchmarks._row import Row
+from benchmarks._suite import prepare, run_suite
+from benchmarks._suite_page import write_page
+from benchmarks.suites import SUITES
+
+NOTHING = Wishes((), (), (), ())
+
+
+@pytest.mark.parametrize("kind", ["model_steps", "ms"])
+@pytest.mark.parametrize(("fixed", "each"), [(0.0, 20.0), (300.0, 75.0), (50.0, 3.3)])
+def test_a_budget_is_spent_and_kept(kind, fixed, each):
+    tried = []
+
+    def measure(options):
+        tried.append(options["num_samples"])
+        value = fixed + each * options["num_samples"]
+        return Cost(**({"model_steps": 0.0, "ms": 0.0} | {kind: value}))
+
+    found = fit(("num_samples", "num_iterations"), {kind: 2000.0}, measure)
+    assert found.options is not None
+    assert found.options.keys() == {"num_samples"}
+    assert 0.85 * 2000 <= getattr(found.cost, kind) <= 2000
+    assert len(tried) <= 6  # every try compiles
+
+
+def test_what_is_too_dear_does_less_of_the_next_thing():
+    def measure(options):
+        return Cost(500.0 * options["num_starts"] * options.get("num_iterations", 10), 0.0)
+
+    assert fit(("num_starts", "num_iterations"), {"model_steps": 2000.0}, measure).options == {"num_starts": 1, "num_iterations": 4}
+    nothing = fit(("num_starts", "num_iterations"), {"model_steps": 100.0}, measure)
+    assert nothing.options is None
+    assert nothing.cost.model_steps == 500.0
+
+
+def test_a_planner_that_stops_by_itself_is_given_the_most():
+    found = fit(("num_iterations",), {"model_steps": 2000.0}, lambda options: Cost(min(100.0 * options["num_iterations"], 900.0), 0.0))
+    assert found.options == {"num_iterations": 50}
+
+
+def test_actions_come_late():
+    seen = []
+
+    class Plant(gymnasium.Env):
+        action_space = gymnasium.spaces.Box(1.0, 3.0, (1,), np.float32)
+        observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            seen.append(float(action[0]))
+            return np.zeros(1, np.float32), 0.0, False, False, {}
+
+    late = Delayed(Plant(), 2)
+    for _ in range(2):
+        late.reset(seed=0)
+        for value in (1.5, 2.0, 2.5):
+            late.step(np.array([value], np.float32))
+    assert seen == [1.0, 1.0, 1.5] * 2  # at rest is the nearest to zero that there is
+
+
+def test_the_plant_differs_from_the_plan_model_unless_that_is_known():
+    own = build("InvertedPendulum-v5", NOTHING)
+    other = build("InvertedPendulum-v5", NOTHING, mass=1.5, friction=0.5)
+    told = build("InvertedPendulum-v5", NOTHING, mass=1.5, friction=0.5, known=True)
+
+    def physics(model):
+        return model.body_mass.sum(), model.dof_damping.sum()
+
+    mass, damping = physics(own.plant.unwrapped.model)
+    for bench, planned in ((other, (mass, damping)), (told, (1.5 * mass, 0.5 * damping))):
+        assert physics(bench.plant.unwrapped.model) == pytest.approx((1.5 * mass, 0.5 * damping))
+        assert physics(bench.problem.model.mj_model) == pytest.approx(planned)
+
+
+def test_success_is_what_the_plant_or_a_criterion_says():
+    reacher = gymnasium.make("Reacher-v5")
+    assert _success.success(reacher, [{"reward_dist": -0.5}, {"reward_dist": -0.01}], 1.0, False)
+    assert not _success.success(reacher, [{"reward_dist": -0.01}, {"reward_dist": -0.5}], 1.0, False)
+    cheetah = gymnasium.make("HalfCheetah-v5")
+    assert _success.success(cheetah, [{"x_position": 20.0}], 10.0, False)
+    assert not _success.success(cheetah, [{"x_position": 19.0}], 10.0, False)
+    pendulum = gymnasium.make("InvertedDoublePendulum-v5")
+    assert [_success.success(pendulum, [{}], 1.0, fell) for fell in (True, False)] == [False, True]
+    assert _success.success(gymnasium.make("Swimmer-v5"), [{}], 1.0, False) is None
+
+
+def test_a_record_keeps_what_was_made_under_the_same_settings(tmp_path):
+    path = tmp_path / "suite.json"
+    record = Record(path, "suite")
+    entry = record.entry("a", {"n": 1}, range(3), ("fitted",))
+    entry |= {"fitted": 5, "other": 6}
+    entry["episodes"] += [{"seed": 1}, {"seed": 7}]
+    record.entry("b", {}, range(3))
+    record.save(["b", "a"])
+    assert list(json.loads(path.read_text())["rows"]) == ["b", "a"]
+    again = Record(path, "suite")
+    assert again.entry("a", {"n": 1}, range(3), ("fitted",)) == {"settings": {"n": 1}, "fitted": 5, "episodes": [{"seed": 1}]}
+    assert again.entry("a", {"n": 2}, range(3), ("fitted",)) == {"settings": {"n": 2}, "episodes": []}
+    path.write_text("{")
+    with pytest.raises(UsageError, match="Move it away"):
+        Record(path, "suite")
+
+
+def test_settings_that_were_added_later_do_not_outdate_records():
+    assert "delay" not in Row("a", "Reacher-v5").settings
+    assert Row("a", "Reacher-v5", delay=1, friction=0.8).settings.items() >= {"delay": 1, "friction": 0.8}.items()
+
+
+def test_every_row_has_a_name_of_its_own_and_can_be_written_down():
+    for rows in SUITES.values():
+        assert len({row.name for row in rows}) == len(rows)
+        json.dumps([row.settings for row in rows])
+
+
+def test_a_linear_controller_balances_the_double_pendulum():
+    bench, policy = prepare(Row("", "InvertedDoublePendulum-v5", policy="riccati", plant_mass=1.2), {})
+    assert isinstance(policy, Riccati)
+    bench.plant.reset(seed=0)
+    assert not any(bench.plant.step(policy.act().action)[2] for _ in range(100))
+
+
+SMALL = {"plant": "InvertedPendulum-v5", "max_steps": 4, "episodes": 2, "judged": True}
+ROWS = (
+    Row("pole, zero", policy="zero", **SMALL),
+    Row("pole, mppi, 200", planner="mppi", options={"horizon": 5}, budget={"model_steps": 200}, **SMALL),
+    Row("pole, beam, 10", planner="beam", options={"horizon": 5}, budget={"model_steps": 10}, **SMALL),
+)
+
+
+def test_a_suite_keeps_budgets_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    path, console = tmp_path / "small.json", Console(quiet=True)
+    record, interrupted = run_suite("small", ROWS, path, console, only=(), episodes=1)
+    assert not interrupted
+    assert [len(entry["episodes"]) for entry in record["rows"].values()] == [1, 1, 0]
+    fitted = record["rows"]["pole, mppi, 200"]["fitted"]
+    assert 0.8 * 200 <= fitted["model_steps"] <= 200
+    assert record["rows"]["pole, mppi, 200"]["episodes"][0]["model_steps"] <= 1.1 * 200
+    assert "model steps" in record["rows"]["pole, beam, 10"]["skipped"]
+    first = [dict(episode) for entry in record["rows"].values() for episode in entry["episodes"]]
+    monkeypatch.setattr(_suite, "fit", None)  # what was measured once is not measured again
+    record, _ = run_suite("small", ROWS, path, console, only=("pole, mppi",), episodes=None)
+    assert [len(entry["episodes"]) for entry in record["rows"].values()] == [1, 2, 0]
+    assert [entry["episodes"][0]["return"] for entry in list(record["rows"].values())[:2]] == [e["return"] for e in first]
+    page = write_page(record, tmp_path / "small.html").read_text()
+    assert "data:image/png" in page
+    assert "num_samples" in page
+    assert "at least" in page or "least that it can do" in page
+
+
+def test_a_loop_in_real_time_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(_latency, "SECONDS", 0.5)
+    monkeypatch.setattr(_latency, "DELAYS", (0.02,))
+    monkeypatch.setattr(_latency, "OPTIONS", {"CartTable-v0": {"horizon": 5, "num_samples": 8}})
+    monkeypatch.setattr(_latency, "SETTINGS", {})
+    path = tmp_path / "realtime.json"
+    record, _ = _latency.run_realtime(path, Console(quiet=True), episodes=1)
+    assert list(record["rows"]) == ["20 ms, looking ahead", "20 ms, as late as it is"]
+    for entry in record["rows"].values():
+        (episode,) = entry["episodes"]
+        assert episode["steps"] == sum(episode["lateness_ms"].values()) == 50
+        assert episode["plans"] > 1
+        assert entry["summary"]["lateness_ms"]["p50"] <= entry["summary"]["lateness_ms"]["p999"]
+    before = path.read_text()
+    _latency.run_realtime(path, Console(quiet=True), episodes=1)
+    assert json.loads(path.read_text())["rows"] == json.loads(before)["rows"]
+
+
+def test_an_unknown_suite_or_row_is_refused(capsys):
+    from benchmarks._cli import main
+
+    for arguments, said in ((["hierachy"], "hierarchy"), (["hierarchy", "--rows", "florp"], "no such row")):
+        with pytest.raises(SystemExit):
+            main(["bench", *arguments])
+        assert said in capsys.readouterr().err
