@@ -184,8 +184,8 @@ def make_problem(plant: str, env: gymnasium.Env, wishes: Wishes, *, required: bo
         return _problem(model, energy, keep)
     energy, guardrails = energy or ready.energy, (*ready.guardrails, *keep)
     model = with_readings(ready.model, env, ebm.readings((energy, guardrails)))
-    problem = _problem(model, energy, guardrails, risk=ready.risk, num_latents=ready.num_latents)
-    return problem if ready.rate_limit is None else eqx.tree_at(_rate_limit, problem, ready.rate_limit, is_leaf=lambda x: x is None)
+    limited: dict[str, Any] = {"rate_limit": ready.rate_limit, "limits": ready.limits}
+    return _problem(model, energy, guardrails, risk=ready.risk, num_latents=ready.num_latents, **limited)
 
 
 def ready_made(env: gymnasium.Env) -> ebm.Problem | None:
@@ -216,8 +216,8 @@ def on_mjx(problem: ebm.Problem) -> ebm.Problem:
             '--engine mjx needs MuJoCo\'s physics in JAX. Install it with `pip install "energy-planning[mjx]"`, or use --engine c.'
         )
     model: Any = problem.model
-    nominal = ebm.Problem(envs.MjxModel.of(model), problem.energy, problem.guardrails)
-    return nominal if problem.rate_limit is None else eqx.tree_at(_rate_limit, nominal, problem.rate_limit, is_leaf=lambda x: x is None)
+    limited: dict[str, Any] = {"rate_limit": problem.rate_limit, "limits": problem.limits}
+    return ebm.Problem(envs.MjxModel.of(model), problem.energy, problem.guardrails, **limited)
 
 
 def find_keyframe(model: mujoco.MjModel, keyframe: str | None, plant: str) -> int | None:
@@ -270,10 +270,6 @@ def _problem(model: Any, energy: ebm.AbstractEnergy, guardrails: tuple, **option
     if twice is not None:
         raise UsageError(f"the guardrail {twice!r} is there twice. Name each --keep once.")
     return ebm.Problem(model, energy, guardrails, **options)
-
-
-def _rate_limit(problem: ebm.Problem) -> Any:
-    return problem.rate_limit
 
 
 def _make(plant: str, **options: Any) -> gymnasium.Env:

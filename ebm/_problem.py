@@ -89,7 +89,7 @@ class AbstractProblem(eqx.Module):
         """The actions, made executable: inside the box, and inside rate limits step by step from `now.previous_action`."""
 
     def bounds(self, now: Now, horizon: int) -> Box:
-        """The absolute limits of each step, shape (horizon, action)."""
+        """The limits of each of the next steps, shape (horizon, action)."""
         del now
         shape = (horizon, self.action_space.size)
         return Box(jnp.broadcast_to(self.action_space.low, shape), jnp.broadcast_to(self.action_space.high, shape))
@@ -128,10 +128,13 @@ class Problem(AbstractProblem):
     - `risk`: summarises the energies of several latent draws.
     - `num_latents`: draws per evaluation. More than one is useful only for a model that has latents.
     - `rate_limit`: actuator units per second, a scalar or one per actuator; `None` for none.
+    - `limits`: a narrower action box, shape (action,), or one for every control period since the episode began, shape (period, action), of
+      which the last one stays; `None` for the model's own.
 
     **Raises:**
 
-    `ValueError` for two guardrails of one name, or `num_latents < 1`; `TypeError` if something is not what its name says.
+    `ValueError` for two guardrails of one name, `num_latents < 1`, or limits that leave no action of the model; `TypeError` if something is
+    not what its name says.
     """
 
     model: AbstractWorldModel
@@ -140,6 +143,7 @@ class Problem(AbstractProblem):
     risk: AbstractRisk
     num_latents: int = eqx.field(static=True)
     rate_limit: Float[Array, " action"] | None
+    limits: Box | None
 
     def __init__(
         self,
@@ -150,6 +154,7 @@ class Problem(AbstractProblem):
         risk: AbstractRisk | None = None,
         num_latents: int = 1,
         rate_limit: Numbers | None = None,
+        limits: Box | None = None,
     ):
         if not isinstance(model, AbstractWorldModel):
             raise TypeError(f"`model` must be a world model, got {model!r}.")
@@ -180,6 +185,7 @@ class Problem(AbstractProblem):
         self.risk = Mean() if risk is None else risk
         self.num_latents = num_latents
         self.rate_limit = rate_limit
+        self.limits = None if limits is None else _within(limits, model.action_space)
 
     @property
     def provides(self):
@@ -188,7 +194,7 @@ class Problem(AbstractProblem):
 
     def relaxed(self, energy: AbstractEnergy) -> "Problem":
         """The same problem without guardrails, and with another energy in which they may reappear."""
-        return Problem(self.model, energy, risk=self.risk, num_latents=self.num_latents, rate_limit=self.rate_limit)
+        return Problem(self.model, energy, risk=self.risk, num_latents=self.num_latents, rate_limit=self.rate_limit, limits=self.limits)
 
     def evaluate(self, state, actions, now, *, key):
         actions = to_float(actions)
@@ -205,17 +211,34 @@ class Problem(AbstractProblem):
         violations = {name: jnp.where(finite, jnp.max(value, axis=0), jnp.inf) for name, value in draws.violations.items()}
         return Evaluation(jnp.where(finite, risk, jnp.inf), terms, violations, finite, *first)
 
+    @property
+    def action_space(self):
+        if self.limits is None or self.limits.low.ndim > 1:
+            return self.model.action_space
+        return self.limits
+
+    def bounds(self, now, horizon):
+        if self.limits is None or self.limits.low.ndim == 1:
+            return super().bounds(now, horizon)
+        periods = jnp.clip(now.tick + jnp.arange(horizon), 0, self.limits.low.shape[0] - 1)
+        return Box(self.limits.low[periods], self.limits.high[periods])
+
     def project(self, actions, now):
-        actions = self.action_space.clip(to_float(actions))
+        actions, scheduled = to_float(actions), self.limits is not None and self.limits.low.ndim > 1
+        if self.rate_limit is None and not scheduled:
+            return self.action_space.clip(actions)
+        box = self.bounds(now, actions.shape[0])
+        actions = box.clip(actions)
         if self.rate_limit is None:
             return actions
         reach = self.rate_limit * self.dt
 
-        def limit(previous, action):
-            action = self.action_space.clip(jnp.clip(action, previous - reach, previous + reach))
+        def limit(previous, step):
+            action, low, high = step
+            action = jnp.clip(jnp.clip(action, previous - reach, previous + reach), low, high)
             return action, action
 
-        return jax.lax.scan(limit, self.action_space.clip(now.previous_action), actions)[1]
+        return jax.lax.scan(limit, self.action_space.clip(now.previous_action), (actions, box.low, box.high))[1]
 
     def _judge(self, state, actions, now, latents) -> Evaluation:
         states = self.model.rollout(state, actions, latents)
@@ -248,6 +271,23 @@ def goal_axes(problem: AbstractProblem) -> Any:
     places = _goals(problem)
     unbatched = jax.tree.map(lambda _: None, problem)
     return eqx.tree_at(lambda tree: [_nodes(tree)[i].goal for i in places], unbatched, [0] * len(places), is_leaf=lambda leaf: leaf is None)
+
+
+def _within(limits: Box, space: Box) -> Box:
+    """The part of the limits that the model's action box leaves.
+
+    **Raises:**
+
+    `ValueError` if that is nothing, or the sizes differ; `TypeError` if it is no box.
+    """
+    if not isinstance(limits, Box):
+        raise TypeError(f"`limits` must be a box such as `ebm.Box(low, high)`, got {limits!r}.")
+    if limits.size != space.size or limits.low.ndim > 2 or not limits.low.shape[0]:
+        raise ValueError(f"`limits` must have shape ({space.size},) or (periods, {space.size}), got {limits.low.shape}.")
+    low, high = jnp.maximum(limits.low, space.low), jnp.minimum(limits.high, space.high)
+    if concrete((low, high)) and (np.asarray(low) > np.asarray(high)).any():
+        raise ValueError(f"`limits` {limits.low} … {limits.high} leave no action between the model's own {space.low} and {space.high}.")
+    return Box(low, high)
 
 
 def _nodes(problem: AbstractProblem) -> list[AbstractGoalEnergy]:

@@ -10,6 +10,7 @@ from ._coloured import Coloured
 from ._proposal import AbstractProposal
 from ._sampling import AbstractSamplingPlanner
 
+MOST_ELITES = 10  # by default
 KEPT = 0.3  # share of the elites that stay among the candidates
 
 
@@ -21,7 +22,8 @@ class iCEM(AbstractSamplingPlanner):
     **Arguments:**
 
     - `proposal`: by default red noise.
-    - `elites`, `momentum`, `least`: as in `CEM`.
+    - `elites`: how many candidates are best; default a tenth, at least 4 and, as in the paper, at most 10: the kept ones make up for it.
+    - `momentum`, `least`: as in `CEM`.
     """
 
     num_iterations: int = eqx.field(static=True, default=3)
@@ -32,12 +34,17 @@ class iCEM(AbstractSamplingPlanner):
 
     @property
     def num_elites(self):
-        return max(1, round(KEPT * elite_count(self.elites, self.num_samples)))
+        return max(1, round(KEPT * self.num_best))
+
+    @property
+    def num_best(self) -> int:
+        """How many candidates the belief is fitted to."""
+        return elite_count(self.elites, self.num_samples) if self.elites else min(elite_count(None, self.num_samples), MOST_ELITES)
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))
 
     def update(self, belief, candidates, ranking):
-        best = candidates[ranking.order[: elite_count(self.elites, self.num_samples)]]
+        best = candidates[ranking.order[: self.num_best]]
         belief = fit(belief, best, self.momentum, self.least * self.noise)
         return eqx.tree_at(lambda b: b.elites, belief, best[: self.num_elites])

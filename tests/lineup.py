@@ -26,9 +26,9 @@ def has(name, option):
     return option in inspect.signature(WRAPPERS.get(name) or planners.PLANNERS[name]).parameters
 
 
-def quick_first(names=NAMES):
-    """Parameters for a test: one of each family, and the other planners marked slow."""
-    return [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in names]
+def quick_first(quick=FAMILIES):
+    """Parameters for a test: one of each family, or those in `quick`, and the other planners marked slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
 def grid(quick, engines=("c", "analytic", "learned", "mjx")):

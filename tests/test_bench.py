@@ -168,7 +168,7 @@ def test_a_suite_keeps_budgets_and_goes_on_where_it_stopped(tmp_path, monkeypatc
 def test_a_loop_in_real_time_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(_latency, "SECONDS", 0.5)
     monkeypatch.setattr(_latency, "DELAYS", (0.02,))
-    monkeypatch.setattr(_latency, "OPTIONS", {"CartTable-v0": {"horizon": 5, "num_samples": 8}})
+    monkeypatch.setattr(_latency, "OPTIONS", {"horizon": 5, "num_samples": 8})
     monkeypatch.setattr(_latency, "SETTINGS", {})
     path = tmp_path / "realtime.json"
     record, _ = _latency.run_realtime(path, Console(quiet=True), episodes=1)

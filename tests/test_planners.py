@@ -179,6 +179,20 @@ def test_a_plan_is_never_worse_than_following_the_last_one(name):
         last, held, state = plan, plan.actions[0], problem.model.step(state, plan.actions[0])
 
 
+@pytest.mark.parametrize("name", quick_first(("mppi", "ilqr")))
+def test_plans_keep_limits_that_change(name):
+    # a box around a moving value, at times away from where the energy would go
+    middle = jnp.array([0.0, 0.4, -0.6, 0.8, 0.2, -0.2, 0.5, 0.0])[:, None]
+    task = problem_on("analytic")
+    task = ebm.Problem(task.model, task.energy, limits=ebm.Box(middle - 0.1, middle + 0.1))
+    planner, state, plan_state, _ = start(task, name)
+    plan_once = eqx.filter_jit(planner.plan)
+    for tick in (0, 3):
+        plan, plan_state = plan_once(task, state, plan_state, ebm.Now(tick, jnp.zeros(1), task.dt))
+        due = middle[jnp.clip(tick + jnp.arange(plan.actions.shape[0]), 0, 7)]
+        assert (jnp.abs(plan.actions - due) <= 0.1 + 1e-6).all()
+
+
 def test_guardrails_are_not_traded():
     problem = problem_on("c").with_goal(2.0, "goal")  # beyond the wall at 0.8
     agent = planners.Agent(problem, planners.MPPI(horizon=25, num_samples=64))

@@ -329,6 +329,8 @@ def test_evaluations_can_be_carried_through_a_scan():
 
 
 LIMITED = problem(rate_limit=[1.0, 4.0])  # 0.1 and 0.4 for each step of 0.1 s
+NARROW = problem(limits=ebm.Box([-0.5, 0.1], [2.0, 0.2]))
+SCHEDULED = problem(limits=ebm.Box([[-1.0, -1.0], [0.2, -0.1], [-0.3, 0.0]], [[1.0, 1.0], [0.4, 0.1], [0.3, 0.0]]))
 
 
 project = eqx.filter_jit(lambda case, planned, moment: case.project(planned, moment))
@@ -336,7 +338,7 @@ project = eqx.filter_jit(lambda case, planned, moment: case.project(planned, mom
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("previous", [(0.0, 0.0), (3.0, -9.0), (jnp.nan, jnp.inf)])
-@pytest.mark.parametrize("case", [LIMITED, problem()], ids=["limited", "free"])
+@pytest.mark.parametrize("case", [LIMITED, NARROW, SCHEDULED, problem()], ids=["limited", "narrow", "scheduled", "free"])
 def test_a_projection_is_executable_and_changes_nothing_twice(case, previous, seed):
     moment = now(0, previous)
     wild = 3.0 * jax.random.normal(jax.random.key(seed), (12, 2))
@@ -358,6 +360,22 @@ def test_what_is_executable_is_left_alone_and_limits_bind_step_by_step():
     assert jnp.allclose(ramp, jnp.array([[0.1, 0.4], [0.2, 0.8], [0.3, 1.0], [0.4, 1.0]]))
     assert (problem(rate_limit=0.0).project(jnp.ones((4, 2)), now(0, (0.3, 0.2))) == jnp.array([0.3, 0.2])).all()
     assert_close(problem(rate_limit=jnp.inf).project(actions(), now()), actions())
+
+
+def test_limits_hold_at_their_time_and_the_last_ones_stay():
+    ones = jnp.ones((4, 2))
+    both = problem(limits=SCHEDULED.limits, rate_limit=[1.0, 4.0])
+    for found, expected in (
+        (project(SCHEDULED, ones, now()), [[1.0, 1.0], [0.4, 0.1], [0.3, 0.0], [0.3, 0.0]]),
+        (project(SCHEDULED, -ones, now(1)), [[0.2, -0.1], [-0.3, 0.0], [-0.3, 0.0], [-0.3, 0.0]]),
+        (SCHEDULED.bounds(now(7), 2).high, [[0.3, 0.0], [0.3, 0.0]]),
+        (NARROW.action_space.high, [1.0, 0.2]),  # the model allows no more than 1
+        (NARROW.bounds(now(), 1).low, [[-0.5, 0.1]]),
+        (project(both, ones, now()), [[0.1, 0.4], [0.2, 0.1], [0.3, 0.0], [0.3, 0.0]]),
+        (both.relaxed(both.energy).limits.low, SCHEDULED.limits.low),
+    ):
+        assert_close(found, jnp.asarray(expected))
+    assert SCHEDULED.action_space.low.shape == (2,)
 
 
 def test_projections_batch():
@@ -479,6 +497,8 @@ def test_what_a_problem_provides():
         (lambda: problem(num_latents=0), "`num_latents` must be positive"),
         (lambda: problem(rate_limit=[1.0, 1.0, 1.0]), "one entry for each of 2 actuators"),
         (lambda: problem(rate_limit=-1.0), "must not be negative"),
+        (lambda: problem(limits=ebm.Box([0.0], [1.0])), r"shape \(2,\) or \(periods, 2\)"),
+        (lambda: problem(limits=ebm.Box([2.0, 0.0], [3.0, 1.0])), "leave no action"),
         (lambda: problem(rate_limit=jnp.nan), "must not be negative"),
     ],
 )
