@@ -95,6 +95,8 @@ def _table(name: str, record: dict[str, Any]) -> Any:
 
 
 def _peers(options: Bench, console: Any) -> None:
+    from statistics import mean
+
     from rich.table import Table
 
     from ._peers import run_peers
@@ -102,12 +104,12 @@ def _peers(options: Bench, console: Any) -> None:
     with console.status("peers") as status:
         record = run_peers(options.out, lambda text: status.update(f"peers: {text}"))
     table = Table(title=record["problem"], title_justify="left")
-    for column in ("peer / ours", "times faster", "peer ms", "our ms", "peer cost", "our cost"):
-        table.add_column(column, justify="left" if column.startswith("peer /") else "right")
+    for column in ("peer / ours", "times faster", "peer / ours, ms", "plan: peer / ours", "closed loop: peer / ours"):
+        table.add_column(column, justify="left" if column == "peer / ours" else "right")
     for name, row in record["rows"].items():
         low, high = row["interval"]
-        faster = f"{row['times_faster']:.1f} ({low:.1f}–{high:.1f})"
-        table.add_row(name, faster, *(f"{row[key]:.4g}" for key in ("peer_ms", "ours_ms", "peer_cost", "ours_cost")))
+        costs = [f"{mean(row['peer'][kind]):.4g} / {mean(row['ours'][kind]):.4g}" for kind in ("plan", "loop")]
+        table.add_row(name, f"{row['times_faster']:.1f} ({low:.1f}–{high:.1f})", f"{row['peer_ms']:.3g} / {row['ours_ms']:.3g}", *costs)
     console.print(table)
 
 

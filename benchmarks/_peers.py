@@ -1,10 +1,11 @@
-"""`ebm bench peers`: the same pendulum through other libraries' planners and ours, taking turns in one run.
+"""`ebm bench peers`: the same problems through other libraries' planners and ours, taking turns in one run.
 
 Every peer runs in a process of its own, in an environment of their own that is made once, and is asked for one replan at a time; the
 others wait meanwhile. Peers keep their defaults but for the size of the problem.
 """
 
 import contextlib
+import inspect
 import json
 import subprocess
 import time
@@ -12,20 +13,28 @@ import venv
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mujoco
 import numpy as np
+from jaxtyping import Array
+
+import ebm
+import envs
+import planners
 
 from ._errors import UsageError
+from .peers.problems import PROBLEMS
+from .peers.worker import ITERATIONS, REPLANS, begin, total
 
 FOLDER = Path(__file__).parent / "peers"
-SAMPLES, HORIZON, STEPS = 512, 50, 150
+SAMPLES = {"pendulum": 512, "cart-pole": 512, "box": 128}
 ROUNDS, WARM, SEEDS, RESAMPLES = 60, 5, 10, 2000
-START = 0.1  # rad and rad/s around hanging at rest
-AGAINST = {"pytorch-mppi": "mppi", "pytorch-icem": "icem", "torchrl-cem": "cem"}  # which of ours does the same
-OURS: dict[str, dict[str, Any]] = {
-    "mppi": {"num_iterations": 1, "noise": 0.5},
-    "icem": {"num_iterations": 3, "noise": 0.5},
-    "cem": {"num_iterations": 3, "noise": 0.5},
-}
+NOISE = 0.5  # of half the action box, as the peers
+SAMPLING = {"pytorch-mppi": "mppi", "pytorch-icem": "icem", "torchrl-cem": "cem"}  # peer -> which of ours does the same
+JAX = {"plain-jax": "mppi", "mctx": "tree"}
+PAIRS = {"pendulum": SAMPLING | JAX | {"crocoddyl": "ilqr"}, "cart-pole": SAMPLING | JAX | {"crocoddyl": "ilqr"}, "box": SAMPLING}
 
 
 def run_peers(out: Path, progress: Any) -> dict[str, Any]:
@@ -33,8 +42,27 @@ def run_peers(out: Path, progress: Any) -> dict[str, Any]:
     from ._runs import clean, versions
 
     python = prepared(Path.cwd() / ".cache" / "peers", progress)
-    workers = {name: Worker(python, name) for name in AGAINST}
-    runners = {name: Ours(name) for name in OURS} | workers
+    rows: dict[str, Any] = {}
+    for problem, pairs in PAIRS.items():
+        rows |= compare(python, problem, pairs, lambda text, problem=problem: progress(f"{problem}: {text}"))
+    requirements = [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    record = {
+        "suite": "peers",
+        "command": "ebm bench peers",
+        "problem": f"medians of {ROUNDS} replans; costs of the plan after {REPLANS} replans and in closed loop, means of {SEEDS} seeds",
+        "samples": SAMPLES,
+        "versions": versions() | {"peers": requirements},
+        "rows": rows,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "peers.json").write_text(json.dumps(clean(record), indent=1) + "\n")
+    return record
+
+
+def compare(python: Path, problem: str, pairs: dict[str, str], progress: Any) -> dict[str, Any]:
+    """Every pair of a peer and one of ours on a problem; one row each."""
+    workers = {name: Worker(python, name, problem) for name in pairs}
+    runners: dict[str, Any] = {name: Ours(name, problem) for name in dict.fromkeys(pairs.values())} | workers
     try:
         times: dict[str, list[float]] = {name: [] for name in runners}
         for i in range(WARM + ROUNDS):
@@ -43,39 +71,27 @@ def run_peers(out: Path, progress: Any) -> dict[str, Any]:
                 taken = runners[name].replan()
                 if i >= WARM:
                     times[name].append(taken)
-        costs = {}
+        costs: dict[str, dict[str, list[float]]] = {}
         for name, runner in runners.items():
-            progress(f"closed loop: {name}")
-            costs[name] = [runner.episode(seed) for seed in range(SEEDS)]
+            progress(f"costs of {name}")
+            costs[name] = {"plan": [runner.plan(seed) for seed in range(SEEDS)], "loop": [runner.episode(seed) for seed in range(SEEDS)]}
     finally:
         for worker in workers.values():
             worker.close()
+    draws = np.random.default_rng(0).integers(ROUNDS, size=(RESAMPLES, ROUNDS))
     rows = {}
-    for peer, own in AGAINST.items():
+    for peer, own in pairs.items():
         theirs, ours = np.array(times[peer]), np.array(times[own])
-        rng = np.random.default_rng(0)
-        draws = rng.integers(ROUNDS, size=(RESAMPLES, ROUNDS))
         ratios = np.median(theirs[draws], axis=1) / np.median(ours[draws], axis=1)
-        rows[f"{peer} / {own}"] = {
+        rows[f"{problem}: {peer} / {own}"] = {
             "times_faster": float(np.median(theirs) / np.median(ours)),
             "interval": np.percentile(ratios, [2.5, 97.5]).tolist(),
             "peer_ms": float(np.median(theirs)),
             "ours_ms": float(np.median(ours)),
-            "peer_cost": float(np.mean(costs[peer])),
-            "ours_cost": float(np.mean(costs[own])),
-            "costs": {"peer": costs[peer], "ours": costs[own]},
+            "peer": costs[peer],
+            "ours": costs[own],
         }
-    requirements = [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    record = {
-        "suite": "peers",
-        "command": "ebm bench peers",
-        "problem": f"pendulum, {SAMPLES} samples, {HORIZON} steps; closed loop of {STEPS} steps, mean of {SEEDS} seeds",
-        "versions": versions() | {"peers": requirements},
-        "rows": rows,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "peers.json").write_text(json.dumps(clean(record), indent=1) + "\n")
-    return record
+    return rows
 
 
 def prepared(folder: Path, progress: Any) -> Path:
@@ -100,13 +116,17 @@ def prepared(folder: Path, progress: Any) -> Path:
 class Worker:
     """A peer in its own process."""
 
-    def __init__(self, python: Path, name: str):
-        command = [python, FOLDER / "worker.py", name]
+    def __init__(self, python: Path, name: str, problem: str):
+        command = [python, FOLDER / "worker.py", name, problem, str(SAMPLES[problem])]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def replan(self) -> float:
         """ms."""
         return self._ask("replan")
+
+    def plan(self, seed: int) -> float:
+        """The cost of what it plans from rest; NaN if it does not show its plan."""
+        return self._ask(f"plan {seed}")
 
     def episode(self, seed: int) -> float:
         """The total cost in closed loop."""
@@ -132,41 +152,73 @@ class Worker:
         return float(answer)
 
 
+class Same(ebm.AbstractStageEnergy):
+    """The cost of a problem that peers solve, as an energy per second."""
+
+    problem: Any = eqx.field(static=True)
+
+    def stage(self, state, action, previous_action, time):
+        return self.problem.cost(jnp, flat(state), action) / self.problem.dt
+
+    def final(self, state, time):
+        return jnp.zeros(())
+
+
 class Ours:
     """One of our planners, asked in the same way."""
 
-    def __init__(self, name: str):
-        import envs
-        import planners
-
-        self.problem = envs.pendulum()
-        self.planner = planners.planner(name, horizon=HORIZON, num_samples=SAMPLES, **OURS[name])
-        self.agent = planners.Agent(self.problem, self.planner)
-        self.hanging = self.problem.model.example_state()
-        self.memory = self._fresh(0)
+    def __init__(self, name: str, problem: str):
+        self.problem = PROBLEMS[problem]()
+        self.model = model_of(self.problem)
+        options = {"horizon": self.problem.horizon, "noise": NOISE, "num_samples": SAMPLES[problem], "num_simulations": SAMPLES[problem]}
+        options |= {"num_iterations": 1 if name == "mppi" else 5 if name == "ilqr" else ITERATIONS, "resolution": 3}
+        if name == "ilqr":
+            options["noise"] = 0.1
+        known = inspect.signature(planners.PLANNERS[name]).parameters
+        planner = planners.planner(name, **{key: value for key, value in options.items() if key in known})
+        self.agent = planners.Agent(ebm.Problem(self.model, Same(self.problem)), planner)
+        self.rest = np.asarray(self.problem.rest, float)
+        self._reset(0)
 
     def replan(self) -> float:
         """ms, with everything that a user would wait for."""
-        start = time.perf_counter()
-        action, self.memory = self.agent.act(self.hanging, self.memory)
-        np.asarray(action)
+        state, start = self._state(self.rest), time.perf_counter()
+        self._act(state)
         return 1e3 * (time.perf_counter() - start)
 
+    def plan(self, seed: int) -> float:
+        """The cost of what it plans from rest."""
+        self._reset(seed)
+        actions = [self._act(self._state(self.rest)) for _ in range(REPLANS)][-1]
+        return total(self.problem, self.rest, lambda t, _: actions[t], self.problem.horizon)
+
     def episode(self, seed: int) -> float:
-        """The total cost in closed loop, of the same plant in NumPy from the same start."""
-        import envs
+        """The total cost in closed loop."""
+        self._reset(seed)
+        return total(self.problem, begin(self.problem, seed), lambda _, state: self._act(self._state(state))[0], self.problem.steps)
 
-        memory, total = self._fresh(seed), 0.0
-        angle, speed = np.array([np.pi, 0.0]) + np.random.default_rng(seed).uniform(-START, START, 2)
-        for _ in range(STEPS):
-            action, memory = self.agent.act(envs.PendulumState(angle, speed), memory)
-            torque = float(np.asarray(action)[0])
-            total += 2.0 * (1.0 - np.cos(angle)) + 0.1 * speed**2 + 0.001 * torque**2
-            speed = float(np.clip(speed + (15.0 * np.sin(angle) + 3.0 * torque) * 0.05, -8.0, 8.0))
-            angle += 0.05 * speed
-        return total
+    def _reset(self, seed: int) -> None:
+        self.memory = self.agent.init(key=jax.random.key(seed))
 
-    def _fresh(self, seed: int) -> Any:
-        import jax
+    def _act(self, state: Any) -> np.ndarray:
+        _, plan, self.memory = self.agent.decide(state, self.memory)
+        return np.asarray(plan.actions)
 
-        return self.agent.init(key=jax.random.key(seed))
+    def _state(self, values: np.ndarray) -> Any:
+        if isinstance(self.model, envs.MujocoModel):
+            return self.model.state(qpos=values[: self.model.mj_model.nq], qvel=values[self.model.mj_model.nq :])
+        return type(self.model.example_state())(*values)
+
+
+def flat(state: Any) -> Array:
+    """A state as the numbers that peers know."""
+    if isinstance(state, envs.PhysicsState):
+        return jnp.concatenate([state.qpos, state.qvel])
+    return jnp.stack(jax.tree.leaves(state))
+
+
+def model_of(problem: Any) -> ebm.AbstractWorldModel:
+    """Our model of the same world."""
+    if hasattr(problem, "xml"):
+        return envs.MujocoModel(mujoco.MjModel.from_xml_string(problem.xml), period=problem.dt)
+    return envs.CartPole() if problem.size == 4 else envs.Pendulum()

@@ -13,10 +13,10 @@ BRAKE = 2.0  # of the strongest action, per m/s or rad/s
 STRIDE = 0.3  # s of a step between the map and the physics, in a tower of three levels
 
 
-def on_the_map(problem: ebm.Problem, planner: Any, *, period: int = 5, fallback: bool = True) -> tuple[Any, Any]:
-    """The way is found on the map, every `period` control periods; the planner only goes where it leads."""
+def on_the_map(problem: ebm.Problem, planner: Any, *, period: int = 5, fallback: bool = True, notes: bool = True) -> tuple[Any, Any]:
+    """The way is found on the map, every `period` control periods; the planner only goes where it leads, and what is closed is noted."""
     condition = planners.Subgoal(ahead=LOOK_AHEAD, read=_place, name="goal")
-    above = planners.HierarchicalProblem(envs.maze_map(), problem, envs.from_above, condition)
+    above = planners.HierarchicalProblem(envs.maze_map(), problem, envs.from_above, condition, envs.MazeNotes() if notes else None)
     return above, _under(_map_planner(), planner, period, fallback)
 
 
@@ -42,6 +42,12 @@ def as_penalty(problem: ebm.Problem, planner: Any, *, weight: float = 100.0) -> 
     return problem.relaxed(energy), planner
 
 
+def at_risk(problem: ebm.Problem, planner: Any, *, risk: str, weight: float = 3.0, num_latents: int = 8) -> tuple[Any, Any]:
+    """Guardrails as energies, which differ from world to world; and a way to make one number of them all."""
+    relaxed, _ = as_penalty(problem, planner, weight=weight)
+    return ebm.Problem(relaxed.model, relaxed.energy, risk=getattr(ebm, risk)(), num_latents=num_latents), planner
+
+
 def with_multipliers(problem: ebm.Problem, planner: Any, *, num_rounds: int = 3) -> tuple[Any, Any]:
     """Guardrails as energies whose weights are learned in every plan."""
     return problem, planners.AugmentedLagrangian(planner=planner, num_rounds=num_rounds)  # pyright: ignore[reportCallIssue]
@@ -52,6 +58,7 @@ POSES: dict[str, Callable[..., tuple[Any, Any]]] = {
     "tower": tower,
     "way left": with_way_left,
     "penalty": as_penalty,
+    "risk": at_risk,
     "multipliers": with_multipliers,
 }
 

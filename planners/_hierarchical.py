@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 import ebm
 
@@ -13,14 +13,16 @@ from ._planner import AbstractPlanner, Plan, no_plan
 
 
 class HierarchicalState(eqx.Module):
-    """Both planners' states, the upper plan, whether there is one, its age (s), and whether the last subgoal could be reached."""
+    """Both planners' states, the upper plan, whether there is one, its age (s), for how many steps its subgoals could not be reached, and
+    what is noted of that."""
 
     upper: Any
     lower: Any
     plan: Plan
     planned: Bool[Array, ""]
     age: Float[Array, ""]
-    reachable: Bool[Array, ""]
+    misses: Int[Array, ""]
+    notes: Any
 
 
 class HierarchicalPlanner(AbstractPlanner):
@@ -28,13 +30,15 @@ class HierarchicalPlanner(AbstractPlanner):
 
     If the lower plan neither comes within its goal's tolerance of the subgoal nor at least half way there, the subgoal counts as
     unreachable. The level above then plans again at the next step, and this once the lower level also plans the whole task by itself, as
-    if there were no hierarchy; the better plan by the task's own energy is taken.
+    if there were no hierarchy; the better plan by the task's own energy is taken. What stays unreachable for `patience` steps is noted
+    (`HierarchicalProblem.notes`), so that the level above looks for another way.
 
     **Arguments:**
 
     - `upper`, `lower`: any planners, of which `upper` may be hierarchical again.
     - `period`: control periods of the lower level between upper plans.
-    - `fallback`: whether to plan flat when a subgoal cannot be reached.
+    - `fallback`: whether to look at all if a subgoal can be reached, and to plan flat and take notes if not.
+    - `patience`: steps.
 
     LeCun 2022, "A path towards autonomous machine intelligence", section 4.6.
     """
@@ -43,10 +47,13 @@ class HierarchicalPlanner(AbstractPlanner):
     lower: AbstractPlanner
     period: int = eqx.field(static=True, default=10)
     fallback: bool = eqx.field(static=True, default=True)
+    patience: int = eqx.field(static=True, default=3)
 
     def __check_init__(self):
-        if self.period < 1:
-            raise ValueError(f"`period` must be positive, got {self.period}. It counts control periods between upper plans.")
+        if self.period < 1 or self.patience < 1:
+            raise ValueError(
+                f"`period` and `patience` must be positive, got {self.period} and {self.patience}. They count control periods."
+            )
 
     @property
     def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -61,30 +68,36 @@ class HierarchicalPlanner(AbstractPlanner):
         if "upper" not in problem.provides:
             raise ValueError(f"HierarchicalPlanner requires a HierarchicalProblem, got {type(problem).__name__}.")
         keys = jax.random.split(key)
-        above = parts.lift(jax.tree.map(jnp.asarray, state))
+        notes = parts.notes.init()
+        above = parts.notes.recall(parts.lift(jax.tree.map(jnp.asarray, state)), notes)
         upper = self.upper.init(parts.upper, above, key=keys[0])
         lower = self.lower.init(parts.lower, state, key=keys[1])
         plan = no_plan(self.upper, parts.upper, above, upper)
-        return HierarchicalState(upper, lower, plan, jnp.array(False), jnp.zeros(()), jnp.array(True))
+        return HierarchicalState(upper, lower, plan, jnp.array(False), jnp.zeros(()), jnp.int32(0), notes)
 
     def plan(self, problem, state, plan_state, now):
         parts: Any = problem
-        age = plan_state.age + now.elapsed
+        age, misses, notes = plan_state.age + now.elapsed, plan_state.misses, plan_state.notes
+        here = parts.notes.recall(parts.lift(state), notes)
         # by age, not by the clock: the level above this one may call at any rate
-        due = ~plan_state.planned | ~plan_state.reachable | (age >= (self.period - 0.5) * parts.lower.dt)
+        due = ~plan_state.planned | (misses > 0) | (age >= (self.period - 0.5) * parts.lower.dt)
 
         def anew():
             held = jnp.where(plan_state.planned, plan_state.plan.action(plan_state.plan.trajectory.now.tick), 0.0)
             tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
             elapsed = jnp.where(plan_state.planned, age, 0.0)
-            plan, upper = self.upper.plan(parts.upper, parts.lift(state), plan_state.upper, ebm.Now(tick, held, elapsed))
+            plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, held, elapsed))
             return plan, upper, jnp.zeros_like(age)
 
         above, upper, age = jax.lax.cond(due, anew, lambda: (plan_state.plan, plan_state.upper, age))
         posed = parts.condition(parts.lower, above, age)
         plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
-        reachable = _comes_close(posed, parts.lower, plan)
         if self.fallback:
+            reachable = _comes_close(posed, parts.lower, plan)
+            misses = jnp.where(reachable, 0, misses + 1)
+            there = jax.tree.map(lambda leaf: leaf[1], above.trajectory.states)
+            enough = (misses > 0) & (misses % self.patience == 0)
+            notes = jax.tree.map(lambda new, old: jnp.where(enough, new, old), parts.notes.learn(notes, here, there), notes)
 
             def flat():
                 alone, after = self.lower.plan(parts.lower, state, plan_state.lower, now)
@@ -93,7 +106,7 @@ class HierarchicalPlanner(AbstractPlanner):
 
             plan, lower = jax.lax.cond(reachable, lambda: (plan, lower), flat)
         plan = eqx.tree_at(lambda p: p.upper, plan, above, is_leaf=lambda node: node is None)
-        return plan, HierarchicalState(upper, lower, above, jnp.array(True), age, reachable)
+        return plan, HierarchicalState(upper, lower, above, jnp.array(True), age, misses, notes)
 
 
 def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:

@@ -26,12 +26,16 @@ class HierarchicalProblem(ebm.AbstractProblem):
     - `lower`: at the level of the actuators.
     - `lift`: `state -> state` of the upper world.
     - `condition`: `(lower, plan, age) -> problem`: the lower problem under an upper plan that is `age` s old; by default `Subgoal()`.
+    - `notes`: an object with `init() -> notes`, `learn(notes, here, there) -> notes`, called when it has turned out that one does not get
+      from one upper state to another, and `recall(state, notes) -> state`, the upper state as it looks with what is known by now. By
+      default nothing is noted, and the upper level proposes the same again.
     """
 
     upper: ebm.AbstractProblem
     lower: ebm.AbstractProblem
     lift: Callable[[Any], Any]
     condition: Callable[[Any, Plan, Array], Any]
+    notes: Any
 
     def __init__(
         self,
@@ -39,11 +43,13 @@ class HierarchicalProblem(ebm.AbstractProblem):
         lower: ebm.AbstractProblem,
         lift: Callable[[Any], Any],
         condition: Callable[[Any, Plan, Array], Any] | None = None,
+        notes: Any = None,
     ):
         if upper.dt <= lower.dt:
             raise ValueError(f"The upper level must be the slower one, got steps of {upper.dt} s above {lower.dt} s.")
         self.upper, self.lower, self.lift = upper, lower, lift
         self.condition = Subgoal() if condition is None else condition
+        self.notes = NoNotes() if notes is None else notes
 
     @property
     def model(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -61,6 +67,20 @@ class HierarchicalProblem(ebm.AbstractProblem):
 
     def bounds(self, now, horizon):
         return self.lower.bounds(now, horizon)
+
+
+class NoNotes(eqx.Module):
+    """Nothing is noted."""
+
+    def init(self) -> None:
+        """No notes."""
+
+    def learn(self, notes: None, here: Any, there: Any) -> None:
+        """Nothing."""
+
+    def recall(self, state: Any, notes: None) -> Any:
+        """The state as it is."""
+        return state
 
 
 class Subgoal(eqx.Module):

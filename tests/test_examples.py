@@ -10,12 +10,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+LONG = ("joystick", "maze", "swing_up")  # half a minute each
 MOST_LINES = 100
 SIGNATURE = b"\x89PNG\r\n"
 LEAST_BYTES = 5_000  # an empty picture is smaller
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example", [pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in LONG else ()) for path in EXAMPLES]
+)
 def test_example_ends_in_a_number_and_a_picture(example, tmp_path):
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-W", "error", example, "--quick", "--out", tmp_path)

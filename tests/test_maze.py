@@ -9,7 +9,8 @@ import pytest
 import ebm
 import envs
 import planners
-from envs import _maze as maze
+from envs import _maze_layout as layout
+from envs._maze import BANDS
 
 
 def made(seed, **options):
@@ -31,16 +32,16 @@ def on_map():
 @pytest.mark.parametrize("loops", [0, 2, 25])
 def test_every_room_can_be_reached(loops):
     for seed in range(20):
-        walls = maze.draw_walls(np.random.default_rng(seed), loops)
-        assert len(walls) == len(set(walls)) == maze.WALLS - loops
-        away = maze.distances(walls, (0, 0))
+        walls = layout.draw_walls(np.random.default_rng(seed), loops)
+        assert len(walls) == len(set(walls)) == layout.WALLS - loops
+        away = layout.distances(walls, (0, 0))
         assert away.min() == 0
         assert (away >= 0).all()
-        np.testing.assert_array_equal(away[5, 3], maze.distances(walls, (5, 3))[0, 0])
+        np.testing.assert_array_equal(away[5, 3], layout.distances(walls, (5, 3))[0, 0])
 
 
 def test_a_seed_decides_the_maze_and_bands_differ():
-    for band, (low, high) in maze.BANDS.items():
+    for band, (low, high) in BANDS.items():
         first, again, other = made(3, band=band), made(3, band=band), made(4, band=band)
         np.testing.assert_array_equal(first.unwrapped.data.mocap_pos, again.unwrapped.data.mocap_pos)
         assert not np.array_equal(first.unwrapped.data.mocap_pos, other.unwrapped.data.mocap_pos)
@@ -50,6 +51,57 @@ def test_a_seed_decides_the_maze_and_bands_differ():
         gymnasium.make("PointMaze-v0", band="farther")
     with pytest.raises(ValueError, match="loops"):
         gymnasium.make("PointMaze-v0", loops=26)
+    with pytest.raises(ValueError, match="no more than loops"):
+        gymnasium.make("PointMaze-v0", loops=1, glass=2)
+
+
+def test_panes_close_the_shortest_way_and_leave_another():
+    rng = np.random.default_rng(0)
+    drawn = 0
+    for _ in range(40):
+        walls = layout.draw_walls(rng, 5)
+        start, end = (0, 0), (4, 3)
+        panes = layout.draw_panes(rng, walls, start, end, 2)
+        if panes is None:
+            continue
+        drawn += 1
+        lengths = [layout.distances([*walls, *panes[:count]], start)[end] for count in range(3)]
+        assert 0 < lengths[0] <= lengths[1] <= lengths[2]
+        assert not set(panes) & set(walls)
+    assert drawn > 20
+    assert layout.draw_panes(rng, layout.draw_walls(rng, 0), (0, 0), (4, 3), 1) is None  # nothing can be closed where there is one way only
+
+
+def test_the_map_does_not_show_glass_and_the_physics_knows_it():
+    env = made(2, loops=5, glass=1)
+    problem = env.unwrapped.problem()
+    state = state_of(env, problem)
+    seen = envs.from_above(state)
+    pane = state.read("mocap:glass0")[:2]
+    assert float(jnp.min(jnp.linalg.norm(seen.walls - pane, axis=-1))) > 0.4
+    # from beside the pane, pushed against it
+    across = jnp.where(jnp.round(pane - 0.5) == pane - 0.5, 0.0, 1.0)
+    ball = problem.model.state(env.unwrapped.data, qpos=np.asarray(pane - 0.5 * across))
+    end = problem.model.rollout(ball, jnp.tile(2.0 * across, (20, 1)))
+    gone = jnp.concatenate([end.read("joint:x"), end.read("joint:y")], axis=-1)[-1] - (pane - 0.5 * across)
+    assert float(jnp.dot(gone, across)) < 0.45
+
+
+def test_notes_are_walls_and_the_oldest_gives_way():
+    notes = envs.MazeNotes()
+    here = envs.MazeMap().example_state()
+    here = envs.MazeState(jnp.array([0.6, 0.4]), here.goal, here.walls)
+    there = envs.MazeState(jnp.array([0.5, 1.5]), here.goal, here.walls)
+    noted = notes.learn(notes.init(), here, there)
+    assert jnp.allclose(noted[0][0], jnp.array([0.5, 1.0]))
+    seen = notes.recall(here, noted)
+    assert envs.MazeMap().step(here, jnp.array([0.0, 1.0])).position[1] == 1.5
+    assert envs.MazeMap().step(seen, jnp.array([0.0, 1.0])).position[1] == 0.5
+    unmoved = notes.learn(noted, here, here)
+    assert int(unmoved[1]) == 1
+    for _ in range(8):
+        noted = notes.learn(noted, here, envs.MazeState(jnp.array([1.5, 0.5]), here.goal, here.walls))
+    assert not (noted[0] == jnp.array([0.5, 1.0])).all(axis=-1).any()
 
 
 def test_walls_hold():
@@ -111,10 +163,10 @@ def test_a_goal_that_follows_can_be_replaced_by_its_name():
     assert float(reach.distance(state)) == pytest.approx(float(np.linalg.norm(env.unwrapped.data.qpos - [1.0, 2.0])), rel=1e-5)
 
 
-def drive(pose, band, seed, **options):
+def drive(pose, band, seed, env=None, **options):
     from benchmarks._poses import POSES
 
-    env = made(seed, band=band)
+    env = made(seed, band=band, **(env or {}))
     problem, planner = POSES[pose](env.unwrapped.problem(), planners.MPPI(20, 24, noise=0.5), **options)
     agent = planners.Agent(problem, planner, envs.FromGym(env))
     memory, done, info = agent.init(key=jax.random.key(0)), False, {}
@@ -127,6 +179,13 @@ def drive(pose, band, seed, **options):
 
 def test_hierarchy_finds_the_way():
     assert drive("on the map", "far", 5)
+
+
+@pytest.mark.slow
+def test_hierarchy_finds_another_way_when_one_is_closed():
+    closed = {"loops": 5, "glass": 1}
+    assert all(drive("on the map", "far", seed, closed) for seed in range(3))
+    assert not all(drive("on the map", "far", seed, closed, fallback=False, notes=False) for seed in range(3))
 
 
 @pytest.mark.slow

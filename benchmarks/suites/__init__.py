@@ -1,6 +1,6 @@
 """What is measured, a file a suite: rows whose settings are fixed before anything is run."""
 
-from . import cart_table, compute, constraints, gymnasium, hierarchy, planners
+from . import cart_table, compute, constraints, gymnasium, hierarchy, planners, risk
 
 SUITES = {
     "gymnasium": gymnasium.ROWS,
@@ -8,6 +8,7 @@ SUITES = {
     "energy-scale": cart_table.SCALED,
     "hierarchy": hierarchy.ROWS,
     "constraints": constraints.ROWS,
+    "risk": risk.ROWS,
     "planners": planners.ROWS,
     "compute": compute.ROWS,
 }
