@@ -3,8 +3,6 @@
 import importlib
 from typing import Any
 
-import numpy as np
-
 GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
 
 PLANTS: dict[str, dict[str, Any]] = {
@@ -61,7 +59,7 @@ def make(planner: str, options: dict[str, Any], box: Any = None) -> Any:
 
 def axes(box: Any) -> Any:
     """Primitives for many actuators, where a grid would have too many: one of them at a limit, the others at the middle; or all there."""
-    ebm = importlib.import_module("ebm")
+    ebm, np = importlib.import_module("ebm"), importlib.import_module("numpy")
     one = np.eye(box.size)
     steps = np.concatenate([np.zeros((1, box.size)), one, -one])
     return ebm.Discrete(np.asarray(box.center) + steps * np.asarray(box.half_range))

@@ -1,14 +1,3 @@
 """What is measured, a file a suite: rows whose settings are fixed before anything is run."""
 
-from . import cart_table, compute, constraints, gymnasium, hierarchy, planners, risk
-
-SUITES = {
-    "gymnasium": gymnasium.ROWS,
-    "cart-table": cart_table.ROWS,
-    "energy-scale": cart_table.SCALED,
-    "hierarchy": hierarchy.ROWS,
-    "constraints": constraints.ROWS,
-    "risk": risk.ROWS,
-    "planners": planners.ROWS,
-    "compute": compute.ROWS,
-}
+from ._all import SUITES as SUITES
