@@ -22,7 +22,7 @@ class Bench:
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
     """Which one, or `all`; or `realtime`, in real time; or `peers`, for other libraries, which are installed beside ours."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
-    """Only these rows: names, or parts of names. Repeatable."""
+    """Only these rows: names, or parts of names. Repeatable. Not for `realtime` and `peers`, which have no rows to choose from."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """At most so many per row, for a quick look."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = RESULTS
@@ -42,8 +42,8 @@ class Bench:
         if self.episodes is not None and self.episodes < 1:
             raise UsageError(f"--episodes {self.episodes}: must be at least 1.")
         self.out.mkdir(parents=True, exist_ok=True)
+        keep_compiled()
         if self.suite in SPECIAL:
-            keep_compiled()
             SPECIAL[self.suite](self, Console(stderr=True))
             return 0
         chosen = SUITES if self.suite == "all" else {self.suite: SUITES[self.suite]}
@@ -51,7 +51,6 @@ class Bench:
         for part in self.rows:
             if not any(part in name for name in known):
                 raise UsageError(f"--rows {part}: there is no such row.{near(part, known)}")
-        keep_compiled()
         for name, rows in chosen.items():
             _run(name, rows, self, Console(stderr=True))
         return 0

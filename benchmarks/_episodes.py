@@ -17,7 +17,7 @@ import envs
 import planners
 
 from ._judge import Judge, Verdict
-from ._plant import Bench
+from ._plant import Bench, at_rest
 from ._success import success
 
 PLANS_KEPT = 60  # per episode, for the plot of what was planned
@@ -119,9 +119,7 @@ class Floor:
 
     def act(self) -> Decision:
         """Decide, from nothing."""
-        return Decision(
-            self.space.sample() if self.random else np.clip(np.zeros(self.space.shape, self.space.dtype), self.space.low, self.space.high)
-        )
+        return Decision(self.space.sample() if self.random else at_rest(self.space))
 
 
 Watch = Callable[[int, int, Decision | None], None]  # episode, step, decision: before the first step and after each

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -20,7 +20,7 @@ import envs
 import planners
 
 from ._episodes import Stop
-from ._plant import scale_plant
+from ._plant import Delayed, scale_plant
 from ._record import Entry, Record
 from ._session import bar
 from ._statistics import mean, rate
@@ -79,10 +79,9 @@ def drive(env: Any, agent: planners.Agent, delay: float, ahead: bool, seed: int,
 
     - `delay`: s from sending an action to its taking effect. `ahead`: whether the controller knows, and looks ahead.
     """
-    env.reset(seed=seed)
-    model: Any = agent.problem.model
-    late_by, rest = round(delay / PERIOD), np.zeros(agent.problem.action_space.size, np.float32)
-    sent, history, lateness, waits = [rest] * late_by, [], [], []
+    plant, model = Delayed(env, round(delay / PERIOD)), cast(Any, agent.problem.model)
+    plant.reset(seed=seed)
+    history, lateness, waits = [], [], []
     missed, terminated = 0, False
     controller = planners.Realtime(agent, latency=delay if ahead else 0.0, compensate=ahead, seed=seed)
     with controller.start(model.state(env.data)):
@@ -93,9 +92,9 @@ def drive(env: Any, agent: planners.Agent, delay: float, ahead: bool, seed: int,
             lateness.append(1e3 * (began - due))
             controller.observe(model.state(env.data), at=due)
             asked = time.perf_counter()
-            sent.append(controller.action())
+            action = controller.action()
             waits.append(1e3 * (time.perf_counter() - asked))
-            _, _, terminated, _, info = env.step(sent[-1 - late_by])
+            _, _, terminated, _, info = plant.step(action)
             history.append(info)
             due += PERIOD
             missed += time.perf_counter() > due

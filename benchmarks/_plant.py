@@ -245,6 +245,11 @@ def scale_plant(inner: Any, mass: float, friction: float = 1.0) -> None:
         mujoco.mj_setConst(model, mujoco.MjData(model))
 
 
+def at_rest(space: Any) -> np.ndarray:
+    """The action of a Gymnasium box that is nearest to zero."""
+    return np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)
+
+
 class Delayed(gymnasium.Wrapper):
     """A plant on which every action takes effect `delay` control periods after it was sent; until the first one does, it is at rest."""
 
@@ -254,8 +259,7 @@ class Delayed(gymnasium.Wrapper):
 
     def reset(self, **options: Any) -> Any:
         """Begin an episode, with nothing under way."""
-        space: Any = self.env.action_space
-        self.under_way = [np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)] * self.delay
+        self.under_way = [at_rest(self.env.action_space)] * self.delay
         return super().reset(**options)
 
     def step(self, action: Any) -> Any:

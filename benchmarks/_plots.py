@@ -34,12 +34,21 @@ Draw = Callable[[Axes, Run], None]
 
 def png(draw: Draw, run: Run, *, limits: tuple[float, float] | None = None, height: float = 3.1) -> bytes:
     """One plot, drawn by `draw`; `limits` of the vertical axis make plots of several runs comparable."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, height), dpi=150, layout="constrained")
+
+    def fill(figure: Figure) -> None:
         axes = figure.add_subplot()
         draw(axes, run)
         if limits is not None and limits[0] < limits[1]:
             axes.set_ylim(*limits)
+
+    return picture(fill, (6.4, height))
+
+
+def picture(fill: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
+    """What `fill` draws into an empty figure, as PNG; `size` in inches."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        fill(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -146,10 +146,14 @@ def picture(draw: Draw, shared: tuple[float, float] | None) -> Callable[[Run], s
     """What makes a plot of a run, inside the page."""
 
     def make(run: Run) -> str:
-        data = base64.b64encode(png(draw, run, limits=shared)).decode()
-        return f'<img alt="{html.escape((draw.__doc__ or "").strip())}" src="data:image/png;base64,{data}">'
+        return embedded(png(draw, run, limits=shared), (draw.__doc__ or "").strip())
 
     return make
+
+
+def embedded(data: bytes, alt: str) -> str:
+    """A PNG, inside the page."""
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
 
 
 def has(field: str) -> Callable[[Run], bool]:

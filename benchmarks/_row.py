@@ -60,11 +60,7 @@ class Row:
     def settings(self) -> dict[str, Any]:
         """Everything that decides the outcome: a recorded episode counts only under the same settings."""
         said = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("name", "episodes", "asked", "first_seed")}
-        return {key: value for key, value in said.items() if key not in LATER or value != LATER_DEFAULTS[key]}
+        return {key: value for key, value in said.items() if key not in LATER or value != BLANK[key]}
 
 
-LATER_DEFAULTS = {
-    field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    for field in dataclasses.fields(Row)
-    if field.name in LATER
-}
+BLANK = dataclasses.asdict(Row("", ""))

@@ -84,13 +84,14 @@ def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
     bench = build(row.plant, Wishes((), (), (), ()), planned=planned or row.policy == "riccati", **given)
     drawn: Any = getattr(getattr(bench.problem, "model", None), "engine", None)
     if row.oracle and not drawn.parameters:
+        bench.plant.close()
         bench = build(row.plant, Wishes((), (), (), ()), known=True, **given)
     bench = bench._replace(max_steps=row.max_steps or bench.max_steps)
     if row.policy == "riccati":
         return bench, Riccati(bench)
     if row.planner is None:
         return bench, Floor(bench, row.policy)
-    problem, judged, around = cast(Any, bench.problem), cast(Any, bench.judged), cast(Any, planners.EventTriggered)
+    problem, judged = cast(Any, bench.problem), cast(Any, bench.judged)
     if row.oracle and drawn.parameters:
         certain = problem.model.randomise(dict.fromkeys(drawn.parameters, (1.0, 1.0)))
         problem = ebm.Problem(certain, problem.energy, problem.guardrails)
@@ -100,7 +101,7 @@ def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
     if row.pose is not None:
         problem, planner = POSES[row.pose](problem, planner, **row.pose_options)
     if row.period > 1:
-        planner = around(planner, row.period)
+        planner = planners.EventTriggered(planner=planner, period=row.period)  # pyright: ignore[reportCallIssue]
     if row.oracle and drawn.parameters:
         return bench, Oracle(bench._replace(problem=problem), planner)
     return bench, PlannerPolicy(bench._replace(problem=problem), planner, last_word(judged) if row.filtered else None)
@@ -164,7 +165,7 @@ def _fitted(row: Row, entry: Options) -> Options:
     """
     if "fitted" not in entry:
         known = inspect.signature(planners.PLANNERS[cast(str, row.planner)]).parameters
-        found: Fit = fit(tuple(knob for knob, _ in KNOBS if knob in known), row.budget, lambda options: _cost(row, options))
+        found: Fit = fit(tuple(knob for knob in KNOBS if knob in known), row.budget, lambda options: _cost(row, options))
         if found.options is None:
             steps, ms = found.cost
             raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")

@@ -1,18 +1,15 @@
 """One HTML page for a suite of many rows: success of every planner on every task, or against compute, as pictures and tables."""
 
-import base64
 import html
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from ._plots import COLORS, INK, STYLE
-from ._report import CSS, table
+from ._plots import COLORS, INK, picture
+from ._report import CSS, embedded, table
 from ._runs import write
 from ._statistics import say, say_mean, say_rate
 
@@ -86,18 +83,7 @@ def figures(rows: Rows) -> str:
 
 def image(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
     """What `draw` draws, inside the page."""
-    data = base64.b64encode(picture(draw, size)).decode()
-    return f'<div class="grid one"><figure><img alt="" src="data:image/png;base64,{data}"></figure></div>'
-
-
-def picture(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
-    """What `draw` draws, as PNG; `size` in inches."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, dpi=150, layout="constrained")
-        draw(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return f'<div class="grid one"><figure>{embedded(picture(draw, size), "")}</figure></div>'
 
 
 def draw_matrix(figure: Figure, rows: Rows) -> None:

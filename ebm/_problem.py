@@ -213,19 +213,18 @@ class Problem(AbstractProblem):
 
     @property
     def action_space(self):
-        if self.limits is None or self.limits.low.ndim > 1:
-            return self.model.action_space
-        return self.limits
+        return self.model.action_space if self.limits is None or self._scheduled else self.limits
 
     def bounds(self, now, horizon):
-        if self.limits is None or self.limits.low.ndim == 1:
+        limits = self.limits
+        if limits is None or not self._scheduled:
             return super().bounds(now, horizon)
-        periods = jnp.clip(now.tick + jnp.arange(horizon), 0, self.limits.low.shape[0] - 1)
-        return Box(self.limits.low[periods], self.limits.high[periods])
+        periods = jnp.clip(now.tick + jnp.arange(horizon), 0, limits.low.shape[0] - 1)
+        return Box(limits.low[periods], limits.high[periods])
 
     def project(self, actions, now):
-        actions, scheduled = to_float(actions), self.limits is not None and self.limits.low.ndim > 1
-        if self.rate_limit is None and not scheduled:
+        actions = to_float(actions)
+        if self.rate_limit is None and not self._scheduled:
             return self.action_space.clip(actions)
         box = self.bounds(now, actions.shape[0])
         actions = box.clip(actions)
@@ -239,6 +238,11 @@ class Problem(AbstractProblem):
             return action, action
 
         return jax.lax.scan(limit, self.action_space.clip(now.previous_action), (actions, box.low, box.high))[1]
+
+    @property
+    def _scheduled(self) -> bool:
+        """Whether the limits change from one control period to the next."""
+        return self.limits is not None and self.limits.low.ndim > 1
 
     def _judge(self, state, actions, now, latents) -> Evaluation:
         states = self.model.rollout(state, actions, latents)

@@ -34,9 +34,10 @@ class CEM(AbstractSamplingPlanner):
         return fit(belief, best, self.momentum, self.least * self.noise)
 
 
-def elite_count(elites: int | None, num_samples: int) -> int:
-    """The number of elites, by default a tenth of the samples and at least 4."""
-    return min(elites or max(4, round(ELITES * num_samples)), num_samples)
+def elite_count(elites: int | None, num_samples: int, most: int | None = None) -> int:
+    """The number of elites, by default a tenth of the samples, at least 4 and no more than `most`."""
+    usual = max(4, round(ELITES * num_samples))
+    return min(elites or min(usual, most or usual), num_samples)
 
 
 def inflate(std: Float[Array, "knot action"], initial: Float[Array, "knot action"]) -> Float[Array, "knot action"]:

@@ -39,7 +39,7 @@ class iCEM(AbstractSamplingPlanner):
     @property
     def num_best(self) -> int:
         """How many candidates the belief is fitted to."""
-        return elite_count(self.elites, self.num_samples) if self.elites else min(elite_count(None, self.num_samples), MOST_ELITES)
+        return elite_count(self.elites, self.num_samples, MOST_ELITES)
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))

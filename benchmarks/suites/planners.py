@@ -54,6 +54,14 @@ TASKS = {
 BUDGETS = {"model steps": lambda task: {"model_steps": task.model_steps}, "ms": lambda task: {"ms": MILLISECONDS}}
 
 
+def lineup(name: str) -> dict[str, dict[str, Any]]:
+    """Who competes on a task, and with which settings."""
+    entered = {planner: {"planner": planner, "options": TASKS[name].options(planner)} for planner in planners.PLANNERS}
+    if name == "maze":
+        entered["hierarchy"] = {"planner": "mppi", "options": {"horizon": 20, "noise": 0.5}, "pose": "on the map"}
+    return {planner: said for planner, said in entered.items() if planner not in LEFT_OUT}
+
+
 def _rows(name: str, task: Task) -> list[Row]:
     rows = [task.row(f"{name}, {policy}", policy=policy) for policy in ("random", "zero")]
     if task.riccati:
@@ -61,12 +69,7 @@ def _rows(name: str, task: Task) -> list[Row]:
     known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | task.options("mppi") | {"num_samples": 1024}}
     rows.append(task.row(f"{name}, oracle", **known, oracle=True, delay=0, period=5))
     for kind, budget in BUDGETS.items():
-        for planner in planners.PLANNERS:
-            if planner not in LEFT_OUT:
-                rows.append(task.row(f"{name}, {planner}, {kind}", planner=planner, options=task.options(planner), budget=budget(task)))
-        if name == "maze":
-            below = {"planner": "mppi", "options": {"horizon": 20, "noise": 0.5}, "pose": "on the map"}
-            rows.append(task.row(f"{name}, hierarchy, {kind}", **below, budget=budget(task)))
+        rows += [task.row(f"{name}, {planner}, {kind}", **said, budget=budget(task)) for planner, said in lineup(name).items()]
     return rows
 
 
