@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
 
 
-def follow(engine: "Engine", physics, inputs, actions, change, gain, memory, low, high, parameters) -> np.ndarray:
+def follow(physics, inputs, actions, change, gain, memory, low, high, parameters, *, engine: "Engine") -> np.ndarray:
     """What `AbstractWorldModel.follow` sends, for any broadcastable batch axes; float32. NaN from where the physics diverged.
 
     **Arguments:**

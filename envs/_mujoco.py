@@ -16,6 +16,7 @@ import ebm
 
 from ._engine import Engine
 from ._feedback import follow
+from ._host import host_call
 from ._parameters import check
 from ._physics import INPUTS, PHYSICS, PhysicsState, difference, lift_physics, move_physics
 
@@ -170,7 +171,7 @@ class MujocoModel(ebm.AbstractWorldModel):
         arguments = law.change, law.gain, law.memory, law.low, law.high
         shape = jax.ShapeDtypeStruct(trajectory.actions.shape, jnp.float32)
         given = states.physics, states.inputs[0], trajectory.actions, *arguments, self._parameters(None)
-        return jax.pure_callback(functools.partial(follow, self.engine), shape, *given, vmap_method="expand_dims")
+        return host_call(follow, shape, *given, engine=self.engine)
 
     def move(self, state, lift_t, tangent):
         physics = move_physics(self.engine.layout, jnp.asarray(state.physics, jnp.float32), tangent)
@@ -259,7 +260,7 @@ def _rollout(engine: Engine, physics: Array, sensors: Array, inputs: Array, acti
         jax.ShapeDtypeStruct((horizon + 1, engine.layout.num_physics), jnp.float32),
         jax.ShapeDtypeStruct((horizon + 1, engine.layout.num_sensors), jnp.float32),
     )
-    return jax.pure_callback(engine.rollout, shapes, physics, sensors, inputs, actions, parameters, vmap_method="expand_dims")
+    return host_call(engine.rollout, shapes, physics, sensors, inputs, actions, parameters)
 
 
 @functools.partial(_rollout.defjvp, symbolic_zeros=True)
@@ -303,15 +304,8 @@ def _linearize(
     shapes = [(horizon, size, size), (horizon, size, nu), (horizon + 1, layout.num_sensors, size)]
     if any(given):
         shapes += [(horizon, size, num_given), (horizon + 1, layout.num_sensors, num_given)]
-    return jax.pure_callback(
-        functools.partial(engine.linearize, given=given),
-        tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes),
-        physics,
-        inputs,
-        actions,
-        parameters,
-        vmap_method="expand_dims",
-    )
+    shapes = tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+    return host_call(engine.linearize, shapes, physics, inputs, actions, parameters, given=given)
 
 
 @_linearize.defjvp

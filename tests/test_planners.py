@@ -146,7 +146,7 @@ def test_nothing_retraces(name, engine):
     assert len(traces) == 1
 
 
-@every_planner
+@pytest.mark.parametrize("name", quick_first(("mppi", "icem", "gradient", "ilqr")))
 def test_the_goal_is_reached(name):
     problem = problem_on("c")
     agent = planners.Agent(problem, build(name, horizon=25, num_samples=64, num_iterations=3, num_simulations=64, width=16))
