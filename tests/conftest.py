@@ -1,11 +1,16 @@
 """Every test runs with checked annotations, a kept compilation cache and, in parallel runs, one thread per worker for linear algebra."""
 
+import gc
+import itertools
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKED = ["ebm", "envs", "planners"]
 MIN_COMPILE_TIME = 0.3  # s; what compiles faster than this is not worth a file
+MAPS = Path("/proc/self/maps")  # a line for every piece of memory that the system has mapped for this process
+MANY_MAPS = 25_000  # Linux allows 65,530, and XLA crashes beyond; a program of MJX takes thousands for as long as it is kept
+EVERY = 8  # tests between two looks
 
 # Set as variables, not through jax.config, so that the processes the tests start have them too. JAX reads them when it is first imported.
 # One folder per worker: JAX writes an entry in place, so a second process could read half of it.
@@ -18,6 +23,8 @@ if worker != "main":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import jax  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
@@ -26,3 +33,14 @@ install_import_hook(CHECKED, "beartype.beartype")
 # The first example compiles, so no example has a deadline; the same examples every time, so that a failure is the change's own.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+tests = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _few_mappings():
+    """Forget compiled programs before the system refuses to map any more."""
+    yield
+    if next(tests) % EVERY == 0 and MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()
+        gc.collect()
