@@ -75,21 +75,11 @@ class WayLeft(ebm.AbstractStageEnergy):
 
     def final(self, state, time):
         seen = from_above(state)
-        rooms = centre(jnp.stack(jnp.meshgrid(jnp.arange(ROOMS), jnp.arange(ROOMS), indexing="ij"), axis=-1)).reshape(-1, 2)
-        moves = CELL * jnp.asarray(MOVES)
-        targets = rooms[:, None] + moves
-        free = jax.vmap(lambda a, bs: jax.vmap(lambda b: passable(seen.walls, a, b))(bs))(rooms, targets)
-        index = jnp.argmin(jnp.linalg.norm(targets[:, :, None] - rooms, axis=-1), axis=-1)
-        start = jnp.where(jnp.linalg.norm(rooms - middle(seen.goal), axis=-1) < 0.5 * CELL, 0.0, jnp.inf)
-
-        def relax(value, _):
-            return jnp.minimum(value, jnp.min(jnp.where(free, value[index] + CELL, jnp.inf), axis=1)), None
-
-        value = jax.lax.scan(relax, start, None, length=ROOMS * ROOMS)[0]
+        rooms, value, onwards = _ways(seen)
         here = jnp.argmin(jnp.linalg.norm(rooms - seen.position, axis=-1))
-        onwards = jnp.linalg.norm(seen.position - rooms[index[here]], axis=-1) + value[index[here]]
+        onwards = jnp.linalg.norm(seen.position - rooms, axis=-1) + onwards[here]
         direct = jnp.linalg.norm(seen.position - seen.goal)
-        return jnp.where(value[here] == 0.0, direct, jnp.min(jnp.where(free[here], onwards, jnp.inf)))
+        return jnp.where(value[here] == 0.0, direct, jnp.min(onwards))
 
 
 class MazeWalk(ebm.AbstractWorldModel):
@@ -120,8 +110,11 @@ class MazeNotes(eqx.Module):
         return jnp.where(moved, closed.at[count % REMEMBERED].set(between), closed), count + moved
 
     def recall(self, state: MazeState, notes: tuple[Array, Array]) -> MazeState:
-        """The map with what is noted as walls."""
-        return MazeState(state.position, state.goal, jnp.concatenate([state.walls, notes[0]]))
+        """The map with what is noted as walls; without it, if there is no way left: then a note is wrong, and everything is tried again."""
+        noted = MazeState(state.position, state.goal, jnp.concatenate([state.walls, notes[0]]))
+        rooms, value, _ = _ways(noted)
+        lost = jnp.isinf(value[jnp.argmin(jnp.linalg.norm(rooms - state.position, axis=-1))])
+        return MazeState(state.position, state.goal, jnp.concatenate([state.walls, jnp.where(lost, NOWHERE[0], notes[0])]))
 
 
 def maze_map() -> ebm.Problem:
@@ -159,3 +152,18 @@ def passable(walls: Float[Array, "wall 2"], here: Float[Array, "2"], there: Floa
     """Whether there is no wall between the middles of two neighbouring rooms, and both are in the maze."""
     inside = jnp.all(jnp.abs(there) < 0.5 * ROOMS * CELL)
     return inside & ~jnp.any(jnp.linalg.norm(walls - 0.5 * (here + there), axis=-1) < 0.25 * CELL)
+
+
+def _ways(seen: MazeState) -> tuple[Float[Array, "room 2"], Float[Array, " room"], Float[Array, "room room"]]:
+    """The middles of all rooms (m), the length of the shortest way to the goal from each (m), and that through each of its neighbours;
+    +inf where there is none."""
+    rooms = centre(jnp.stack(jnp.meshgrid(jnp.arange(ROOMS), jnp.arange(ROOMS), indexing="ij"), axis=-1)).reshape(-1, 2)
+    neighbours = jnp.abs(jnp.linalg.norm(rooms[:, None] - rooms, axis=-1) - CELL) < 0.1 * CELL
+    free = neighbours & jax.vmap(lambda a: jax.vmap(lambda b: passable(seen.walls, a, b))(rooms))(rooms)
+    start = jnp.where(jnp.linalg.norm(rooms - middle(seen.goal), axis=-1) < 0.5 * CELL, 0.0, jnp.inf)
+
+    def relax(value, _):
+        return jnp.minimum(value, jnp.min(jnp.where(free, value + CELL, jnp.inf), axis=1)), None
+
+    value = jax.lax.scan(relax, start, None, length=ROOMS * ROOMS)[0]
+    return rooms, value, jnp.where(free, value, jnp.inf)

@@ -11,6 +11,7 @@ import envs
 import planners
 from envs import _maze_layout as layout
 from envs._maze import BANDS
+from envs._maze_map import MOVES, NOWHERE, middle
 
 
 def made(seed, **options):
@@ -179,6 +180,18 @@ def drive(pose, band, seed, env=None, **options):
 
 def test_hierarchy_finds_the_way():
     assert drive("on the map", "far", 5)
+
+
+def test_notes_that_leave_no_way_are_not_believed():
+    env = made(0)
+    seen = envs.from_above(state_of(env, env.unwrapped.problem()))
+    notes = envs.MazeNotes()
+    closed, count = notes.init()
+    assert (notes.recall(seen, (closed, count)).walls[len(seen.walls) :] == closed).all()
+    one = closed.at[0].set(jnp.array([0.0, 0.5]))  # somewhere that matters to nobody
+    np.testing.assert_array_equal(notes.recall(seen, (one, count)).walls[len(seen.walls) :], one)
+    around = middle(seen.goal) + 0.5 * layout.CELL * jnp.array(MOVES[:4])
+    np.testing.assert_array_equal(notes.recall(seen, (closed.at[:4].set(around), count)).walls[len(seen.walls) :, 0], NOWHERE[0])
 
 
 @pytest.mark.slow
