@@ -21,7 +21,7 @@ def host_call(function: Callable[..., Any], shapes: PyTree[jax.ShapeDtypeStruct]
     """
     if jax.default_backend() != "cpu":
         return jax.pure_callback(lambda *given: function(*given, **static), shapes, *arguments, vmap_method="expand_dims")
-    # on a CPU its arguments and results need not be copied: that is half of what a replan costs beside the physics
+    # on a CPU its arguments and results need not be copied: that saves a quarter of what a replan costs beside the physics
     return buffer_callback(_InPlace(function, tuple(static.items())), shapes, vmap_method="expand_dims")(*arguments)
 
 

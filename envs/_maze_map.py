@@ -75,11 +75,9 @@ class WayLeft(ebm.AbstractStageEnergy):
 
     def final(self, state, time):
         seen = from_above(state)
-        rooms, value, onwards = _ways(seen)
-        here = jnp.argmin(jnp.linalg.norm(rooms - seen.position, axis=-1))
-        onwards = jnp.linalg.norm(seen.position - rooms, axis=-1) + onwards[here]
+        left, neighbours, onwards = _ways(seen)
         direct = jnp.linalg.norm(seen.position - seen.goal)
-        return jnp.where(value[here] == 0.0, direct, jnp.min(onwards))
+        return jnp.where(left == 0.0, direct, jnp.min(jnp.linalg.norm(seen.position - neighbours, axis=-1) + onwards))
 
 
 class MazeWalk(ebm.AbstractWorldModel):
@@ -111,10 +109,12 @@ class MazeNotes(eqx.Module):
 
     def recall(self, state: MazeState, notes: tuple[Array, Array]) -> MazeState:
         """The map with what is noted as walls; without it, if there is no way left: then a note is wrong, and everything is tried again."""
-        noted = MazeState(state.position, state.goal, jnp.concatenate([state.walls, notes[0]]))
-        rooms, value, _ = _ways(noted)
-        lost = jnp.isinf(value[jnp.argmin(jnp.linalg.norm(rooms - state.position, axis=-1))])
-        return MazeState(state.position, state.goal, jnp.concatenate([state.walls, jnp.where(lost, NOWHERE[0], notes[0])]))
+
+        def drawn(closed):
+            return MazeState(state.position, state.goal, jnp.concatenate([state.walls, closed]))
+
+        lost = jnp.isinf(_ways(drawn(notes[0]))[0])
+        return drawn(jnp.where(lost, NOWHERE[0], notes[0]))
 
 
 def maze_map() -> ebm.Problem:
@@ -154,16 +154,18 @@ def passable(walls: Float[Array, "wall 2"], here: Float[Array, "2"], there: Floa
     return inside & ~jnp.any(jnp.linalg.norm(walls - 0.5 * (here + there), axis=-1) < 0.25 * CELL)
 
 
-def _ways(seen: MazeState) -> tuple[Float[Array, "room 2"], Float[Array, " room"], Float[Array, "room room"]]:
-    """The middles of all rooms (m), the length of the shortest way to the goal from each (m), and that through each of its neighbours;
-    +inf where there is none."""
+def _ways(seen: MazeState) -> tuple[Float[Array, ""], Float[Array, "move 2"], Float[Array, " move"]]:
+    """The length of the shortest way to the goal from the room one is in, m; the middles of the rooms next to it, and the lengths from
+    there. +inf where there is none."""
     rooms = centre(jnp.stack(jnp.meshgrid(jnp.arange(ROOMS), jnp.arange(ROOMS), indexing="ij"), axis=-1)).reshape(-1, 2)
-    neighbours = jnp.abs(jnp.linalg.norm(rooms[:, None] - rooms, axis=-1) - CELL) < 0.1 * CELL
-    free = neighbours & jax.vmap(lambda a: jax.vmap(lambda b: passable(seen.walls, a, b))(rooms))(rooms)
+    targets = rooms[:, None] + CELL * jnp.asarray(MOVES)
+    free = jax.vmap(lambda a, bs: jax.vmap(lambda b: passable(seen.walls, a, b))(bs))(rooms, targets)
+    index = jnp.argmin(jnp.linalg.norm(targets[:, :, None] - rooms, axis=-1), axis=-1)
     start = jnp.where(jnp.linalg.norm(rooms - middle(seen.goal), axis=-1) < 0.5 * CELL, 0.0, jnp.inf)
 
     def relax(value, _):
-        return jnp.minimum(value, jnp.min(jnp.where(free, value + CELL, jnp.inf), axis=1)), None
+        return jnp.minimum(value, jnp.min(jnp.where(free, value[index] + CELL, jnp.inf), axis=1)), None
 
     value = jax.lax.scan(relax, start, None, length=ROOMS * ROOMS)[0]
-    return rooms, value, jnp.where(free, value, jnp.inf)
+    here = jnp.argmin(jnp.linalg.norm(rooms - seen.position, axis=-1))
+    return value[here], targets[here], jnp.where(free[here], value[index[here]], jnp.inf)
