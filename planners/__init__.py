@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._beam import BeamSearch as BeamSearch
     from ._categorical import CategoricalCEM as CategoricalCEM
     from ._cem import CEM as CEM
+    from ._collocation import Collocation as Collocation
     from ._coloured import Coloured as Coloured
     from ._combine import AbstractCombination as AbstractCombination
     from ._combine import PCGrad as PCGrad

@@ -1,7 +1,5 @@
 """Gradient descent on the actions, through the world model."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,11 +10,10 @@ import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift, to_knots
 from ._combine import AbstractCombination
-from ._planner import RESULTS, AbstractPlanner, check_requirements, finish
+from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
 from ._rank import rank
-
-EXPLODED = 1e12  # gradient norm, relative to the energy, beyond which a direction means nothing
+from ._slope import direction
 
 
 class GradientState(eqx.Module):
@@ -116,15 +113,11 @@ class GradientPlanner(AbstractPlanner):
             x, memory = carry
             keys = None if key is None else jax.random.split(key, self.num_starts)
             energy, tried, slope = jax.vmap(differentiate)(x, keys)
-            norm = jnp.sqrt(jnp.sum(slope**2, axis=(1, 2)))
-            usable = jnp.isfinite(norm) & (norm < EXPLODED * (1.0 + jnp.abs(energy)))
-            # of unit length, so that the optimiser's epsilon keeps components that are only rounding from being blown up
-            length = jnp.where(usable & (norm > 0), norm, 1.0)
-            slope = jnp.where(usable[:, None, None], slope / length[:, None, None], 0.0)
+            slope, usable, useful = jax.vmap(direction)(slope, energy)
             step, memory = jax.vmap(self.optimiser.update)(slope, memory)
             step = jnp.asarray(step)
             x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
-            return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(usable & (norm > 0)))
+            return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(useful))
 
         start = (last - box.center) / unit
         spread = self.noise * white((self.num_starts, *start.shape), key=noise_key).at[0].set(0.0)
@@ -136,11 +129,5 @@ class GradientPlanner(AbstractPlanner):
         tried = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), best, last_tried)
         x, actions, value = ebm.pick(tried, rank(tried[2]).best)
         good = value.finite & ebm.all_finite(state)
-        plan = finish(state, jnp.where(good, actions, act(start)), value)
-        bad_gradient = (plan.result == RESULTS.successful) & ~jnp.any(useful)
-        plan = eqx.tree_at(lambda p: p.result, plan, RESULTS.where(bad_gradient, RESULTS.bad_gradient, plan.result), is_leaf=_is_result)
+        plan = finish(state, jnp.where(good, actions, act(start)), value, jnp.any(useful))
         return plan, GradientState(jnp.where(good, box.center + unit * x, last), phase, key)
-
-
-def _is_result(node: Any) -> bool:
-    return isinstance(node, type(RESULTS.successful))

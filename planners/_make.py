@@ -39,6 +39,7 @@ PLANNERS = Lineup(
         "dial": "_dial.DIAL",
         "covariance": "_covariance.CovarianceMPPI",
         "gradient": "_gradient.GradientPlanner",
+        "collocation": "_collocation.Collocation",
         "ilqr": "_ilqr.ILQR",
         "hybrid": "_recipes.hybrid",
         "lagrangian": "_recipes.lagrangian",

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 import ebm
 
@@ -97,10 +97,11 @@ def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -
         )
 
 
-def finish(state: PyTree, actions: Float[Array, "horizon action"], value: ebm.Evaluation) -> Plan:
-    """The plan for the best actions that were found, with its result."""
+def finish(state: PyTree, actions: Float[Array, "horizon action"], value: ebm.Evaluation, useful: Bool[Array, ""] | bool = True) -> Plan:
+    """The plan for the best actions that were found, with its result; `useful`: whether any gradient was, where they are followed."""
     feasible = value.violation <= 0
-    result = RESULTS.where(feasible, RESULTS.successful, RESULTS.infeasible)
+    result = RESULTS.where(jnp.asarray(useful), RESULTS.successful, RESULTS.bad_gradient)
+    result = RESULTS.where(feasible, result, RESULTS.infeasible)
     result = RESULTS.where(value.finite, result, RESULTS.nonfinite_plan)
     result = RESULTS.where(ebm.all_finite(state), result, RESULTS.nonfinite_state)
     return Plan(actions, value.trajectory, value.energy, value.terms, value.violations, result)

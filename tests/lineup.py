@@ -17,7 +17,7 @@ def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=
     options |= {"horizon": horizon, "num_samples": num_samples, "num_iterations": num_iterations}
     options |= {"num_simulations": num_simulations, "width": width}
     kind = WRAPPERS.get(name) or planners.PLANNERS[name]
-    options |= {"num_starts": 2, "num_rounds": 2, "num_refinements": 2}
+    options |= {"num_starts": 2, "num_rounds": 2, "num_refinements": 2, "num_synced": 1}
     return kind(**{option: value for option, value in options.items() if option in inspect.signature(kind).parameters})
 
 
