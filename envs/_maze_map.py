@@ -101,20 +101,26 @@ class MazeNotes(eqx.Module):
         return jnp.full((REMEMBERED, 2), NOWHERE[0]), jnp.int32(0)
 
     def learn(self, notes: tuple[Array, Array], here: MazeState, there: MazeState) -> tuple[Array, Array]:
-        """Notes in which there is a wall on the way from one room to the next; the oldest note gives way to it."""
+        """Notes in which there is a wall on the way from one room to the next, as the newest; the oldest gives way to it."""
         closed, count = notes
         between = 0.5 * (middle(here.position) + there.position)
         moved = jnp.linalg.norm(there.position - middle(here.position)) > 0.5 * CELL
-        return jnp.where(moved, closed.at[count % REMEMBERED].set(between), closed), count + moved
+        known = jnp.linalg.norm(closed - between, axis=-1, keepdims=True) < 0.25 * CELL
+        newer = jnp.where(known, NOWHERE[0], closed).at[count % REMEMBERED].set(between)
+        return jnp.where(moved, newer, closed), count + moved
 
     def recall(self, state: MazeState, notes: tuple[Array, Array]) -> MazeState:
-        """The map with what is noted as walls; without it, if there is no way left: then a note is wrong, and everything is tried again."""
+        """The map with what is noted as walls, but for the oldest notes if no way were left: one of them is wrong, and is tried again."""
+        closed, count = notes
+        age = (count - 1 - jnp.arange(REMEMBERED)) % REMEMBERED
 
-        def drawn(closed):
-            return MazeState(state.position, state.goal, jnp.concatenate([state.walls, closed]))
+        def drawn(believed):
+            walls = jnp.where((age < believed)[:, None], closed, NOWHERE[0])
+            return MazeState(state.position, state.goal, jnp.concatenate([state.walls, walls]))
 
-        lost = jnp.isinf(_ways(drawn(notes[0]))[0])
-        return drawn(jnp.where(lost, NOWHERE[0], notes[0]))
+        counts = jnp.arange(REMEMBERED + 1)
+        way = jax.vmap(lambda believed: jnp.isfinite(_ways(drawn(believed))[0]))(counts)
+        return drawn(jnp.max(jnp.where(way, counts, 0)))
 
 
 def maze_map() -> ebm.Problem:

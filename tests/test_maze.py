@@ -182,16 +182,39 @@ def test_hierarchy_finds_the_way():
     assert drive("on the map", "far", 5)
 
 
-def test_notes_that_leave_no_way_are_not_believed():
+def test_the_oldest_notes_are_not_believed_if_they_leave_no_way():
     env = made(0)
     seen = envs.from_above(state_of(env, env.unwrapped.problem()))
     notes = envs.MazeNotes()
-    closed, count = notes.init()
-    assert (notes.recall(seen, (closed, count)).walls[len(seen.walls) :] == closed).all()
-    one = closed.at[0].set(jnp.array([0.0, 0.5]))  # somewhere that matters to nobody
-    np.testing.assert_array_equal(notes.recall(seen, (one, count)).walls[len(seen.walls) :], one)
+
+    def recalled(*passages):
+        closed, count = notes.init()
+        for i, passage in enumerate(passages):
+            closed, count = closed.at[i].set(passage), count + 1
+        walls = np.asarray(notes.recall(seen, (closed, count)).walls[len(seen.walls) :])
+        return [bool((wall == passage).all()) for wall, passage in zip(walls, passages, strict=False)]
+
+    elsewhere = jnp.array([0.0, 0.5])  # somewhere that matters to nobody
     around = middle(seen.goal) + 0.5 * layout.CELL * jnp.array(MOVES[:4])
-    np.testing.assert_array_equal(notes.recall(seen, (closed.at[:4].set(around), count)).walls[len(seen.walls) :, 0], NOWHERE[0])
+    assert recalled() == []
+    assert recalled(elsewhere) == [True]
+    believed = recalled(*around, elsewhere)
+    forgotten = believed.index(True)
+    assert 0 < forgotten < 5
+    assert all(believed[forgotten:])
+    assert recalled(*around[forgotten:], elsewhere) == believed[forgotten:]
+    assert not recalled(*around[forgotten - 1 :], elsewhere)[0]
+
+
+def test_what_is_noted_again_is_the_newest_note():
+    notes, walls = envs.MazeNotes(), jnp.full((layout.WALLS, 2), NOWHERE[0])
+    here, right, up = (envs.MazeState(jnp.array(place), jnp.zeros(2), walls) for place in ([0.5, 0.5], [1.5, 0.5], [0.5, 1.5]))
+    noted = notes.init()
+    for there in (right, up, right, here):  # that one is where it should be says nothing of a passage
+        noted = notes.learn(noted, here, there)
+    closed, count = noted
+    assert int(count) == 3
+    np.testing.assert_array_equal(closed[:3], [[NOWHERE[0]] * 2, [0.5, 1.0], [1.0, 0.5]])
 
 
 @pytest.mark.slow

@@ -5,11 +5,13 @@ from typing import Any
 from .._row import Row
 
 FIRST_SEED = 1000  # mazes below are for training: what is tuned is tuned there
-BELOW = {"horizon": 20, "num_samples": 24, "noise": 0.5}  # what goes where the map leads
-FLAT = {"horizon": 25, "num_samples": 54, "noise": 0.5}  # as many steps of the physics as the hierarchy takes of physics and map together
+BELOW = {"horizon": 15, "num_samples": 32, "noise": 0.5}  # what goes where the map leads
+# As many steps of the physics as the hierarchy takes of physics and map together. Of horizons of 15, 25 and 50 steps, noise of 0.5 and 1,
+# and iCEM, nothing did better on training mazes.
+FLAT = {"horizon": 25, "num_samples": 54, "noise": 0.5}
 
 
-CLOSED = {"band": "far", "loops": 5, "glass": 1}  # a passage on the shortest way is closed, and the map does not know
+CLOSED = {"band": "far", "loops": 5, "glass": 1, "seconds": 45}  # a passage on the shortest way is closed, and the map does not know
 
 
 def maze(name: str, band: str, episodes: int, **options: Any) -> Row:
