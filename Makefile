@@ -59,6 +59,8 @@ docs: $(INSTALLED)
 lock:
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra mjx --constraint requirements.lock --output-file requirements-mjx.lock pyproject.toml
+	$(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --torch-backend cpu --output-file benchmarks/peers/requirements.lock benchmarks/peers/requirements.in
 
 # The stamps are written last: an interrupted installation is begun again.
 $(INSTALLED): requirements.lock pyproject.toml

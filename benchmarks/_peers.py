@@ -32,6 +32,7 @@ FOLDER = Path(__file__).parent / "peers"
 SAMPLES = {"pendulum": 512, "cart-pole": 512, "box": 128}
 ROUNDS, WARM, SEEDS, RESAMPLES = 60, 5, 10, 2000
 NOISE = 0.5  # of half the action box, as the peers
+LAST = {"icem": 10.0}  # how often the last state of a plan counts, once elsewhere: pytorch-icem's default, so ours beside it has it too
 SAMPLING = {"pytorch-mppi": "mppi", "pytorch-icem": "icem", "torchrl-cem": "cem"}  # peer -> which of ours does the same
 JAX = {"plain-jax": "mppi", "mctx": "tree"}
 PAIRS = {"pendulum": SAMPLING | JAX | {"crocoddyl": "ilqr"}, "cart-pole": SAMPLING | JAX | {"crocoddyl": "ilqr"}, "box": SAMPLING}
@@ -45,7 +46,7 @@ def run_peers(out: Path, progress: Any) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for problem, pairs in PAIRS.items():
         rows |= compare(python, problem, pairs, lambda text, problem=problem: progress(f"{problem}: {text}"))
-    requirements = [line for line in (FOLDER / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    requirements = [line for line in (FOLDER / "requirements.in").read_text().splitlines() if line and not line.startswith("#")]
     record = {
         "suite": "peers",
         "command": "ebm bench peers",
@@ -97,18 +98,22 @@ def compare(python: Path, problem: str, pairs: dict[str, str], progress: Any) ->
 def prepared(folder: Path, progress: Any) -> Path:
     """The Python of the peers' environment, which is made if it is not there or its requirements have changed."""
     python, stamp = folder / "bin" / "python", folder / "installed.txt"
-    wanted = (FOLDER / "requirements.txt").read_text()
+    lock = FOLDER / "requirements.lock"
+    wanted = lock.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         progress(f"making {folder}")
         venv.create(folder, with_pip=True, clear=True)
         done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--requirement", FOLDER / "requirements.txt"],
+            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", lock],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise UsageError(f"the peers cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+            raise UsageError(
+                f"the peers cannot be installed: {done.stderr.strip().splitlines()[-1]} Torch's build for the processor is not on PyPI: "
+                "name PyTorch's own index for it, as PIP_EXTRA_INDEX_URL."
+            )
         stamp.write_text(wanted)
     return python
 
@@ -156,12 +161,13 @@ class Same(ebm.AbstractStageEnergy):
     """The cost of a problem that peers solve, as an energy per second."""
 
     problem: Any = eqx.field(static=True)
+    last: float = 1.0
 
     def stage(self, state, action, previous_action, time):
         return self.problem.cost(jnp, flat(state), action) / self.problem.dt
 
     def final(self, state, time):
-        return jnp.zeros(())
+        return (self.last - 1.0) * self.problem.cost(jnp, flat(state), jnp.zeros(len(self.problem.limit)))
 
 
 class Ours:
@@ -176,7 +182,7 @@ class Ours:
             options["noise"] = 0.1
         known = inspect.signature(planners.PLANNERS[name]).parameters
         planner = planners.planner(name, **{key: value for key, value in options.items() if key in known})
-        self.agent = planners.Agent(ebm.Problem(self.model, Same(self.problem)), planner)
+        self.agent = planners.Agent(ebm.Problem(self.model, Same(self.problem, LAST.get(name, 1.0))), planner)
         self.rest = np.asarray(self.problem.rest, float)
         self._reset(0)
 

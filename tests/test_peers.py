@@ -35,7 +35,7 @@ def short(monkeypatch, tmp_path):
     monkeypatch.setattr(_peers, "SAMPLES", {"short": 16})
     for name, value in {"ROUNDS": 4, "WARM": 1, "SEEDS": 2}.items():
         monkeypatch.setattr(_peers, name, value)
-    (tmp_path / "requirements.txt").write_text("# nothing\npeer==1.0\n")
+    (tmp_path / "requirements.in").write_text("# nothing\npeer==1.0\n")
     return tmp_path
 
 

@@ -61,12 +61,13 @@ def pytorch_icem(problem: Any, samples: int) -> tuple[Plan, Reset]:
     torch = one_thread()
     from pytorch_icem import iCEM, icem
 
+    wanted = [1] * (len(problem.limit) - 1) + [-1]  # it takes the number of dimensions for that of the actuators
     planner = iCEM(
         lambda state, action: problem.step(torch, state, action),
         icem.accumulate_running_cost(lambda state, action: problem.cost(torch, state, action)),
         problem.size,
         len(problem.limit),
-        sigma=torch.tensor(problem.noise),
+        sigma=torch.tensor(problem.noise).reshape(wanted),
         num_samples=samples,
         horizon=problem.horizon,
         warmup_iters=ITERATIONS,
@@ -184,12 +185,12 @@ def mctx_search(problem: Any, samples: int) -> tuple[Plan, Reset]:
     def recurrent(params, key, action, state):
         after, reward = jax.vmap(advance)(state, action)
         zeros = jnp.zeros(action.shape)
-        output = mctx.RecurrentFnOutput(reward, jnp.ones(action.shape), jnp.zeros((*action.shape, len(choices))), zeros)
-        return output, after
+        logits = jnp.zeros((*action.shape, len(choices)))
+        return mctx.RecurrentFnOutput(reward=reward, discount=jnp.ones(action.shape), prior_logits=logits, value=zeros), after
 
     @jax.jit
     def search(key, state):
-        root = mctx.RootFnOutput(jnp.zeros((1, len(choices))), jnp.zeros(1), state[None])
+        root = mctx.RootFnOutput(prior_logits=jnp.zeros((1, len(choices))), value=jnp.zeros(1), embedding=state[None])
         return mctx.gumbel_muzero_policy(None, key, root, recurrent, samples, max_depth=problem.horizon // hold).action[0]
 
     memory = {}
