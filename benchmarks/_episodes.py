@@ -66,20 +66,22 @@ class Stop:
 
 
 class PlannerPolicy:
-    """An agent that reads the simulator's state. Its random numbers follow from the seed of the episode."""
+    """An agent that reads the simulator's state. Its random numbers follow from the seed of the episode, and from `restart`."""
 
-    def __init__(self, bench: Bench, planner: planners.AbstractPlanner, filter: planners.AbstractFilter | None = None):
+    def __init__(self, bench: Bench, planner: planners.AbstractPlanner, filter: planners.AbstractFilter | None = None, restart: int = 0):
         if bench.problem is None:
             raise ValueError("A planner needs a problem.")
         self.model: Any = bench.problem.model
         self.simulator: Any = bench.plant.unwrapped
         live = isinstance(self.model, envs.MujocoModel)
         self.agent = planners.Agent(bench.problem, planner, envs.FromGym(bench.plant) if live else ebm.Direct(), filter=filter)
+        self.restart = restart
         self._memory: Any = None
 
     def reset(self, seed: int) -> None:
         """Forget the last episode."""
-        self._memory = self.agent.init(key=jax.random.key(seed))
+        key = jax.random.key(seed)
+        self._memory = self.agent.init(key=jax.random.fold_in(key, self.restart) if self.restart else key)
 
     def act(self) -> Decision:
         """Decide, from what the simulator is now."""

@@ -2,7 +2,7 @@
 
 import inspect
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +45,7 @@ def run_suite(
         for row in rows:
             if stop.asked or (only and not any(part in row.name for part in only)):
                 continue
-            seeds = range(row.first_seed, row.first_seed + row.episodes)
+            seeds = _seeds(row, record)
             entry = record.entry(row.name, row.settings, seeds, ("fitted", "skipped", "first_plan_s"))
             entry |= {"asked": row.asked} | ({"summary": _summary(entry["episodes"])} if entry["episodes"] else {})
             done = {episode["seed"] for episode in entry["episodes"]}
@@ -77,6 +77,14 @@ def run_suite(
     return record.data, stop.asked
 
 
+def _seeds(row: Row, record: Record) -> Sequence[int]:
+    """Of the episodes of a row; those of a row that repeats others follow from what is recorded of them."""
+    if not row.repeats:
+        return range(row.first_seed, row.first_seed + row.episodes)
+    episodes = [episode for name in row.repeats for episode in record.rows.get(name, {}).get("episodes", ())]
+    return sorted({episode["seed"] for episode in episodes if episode["violated_steps"]})
+
+
 def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
     """The plant of a row and its policy, whose planner has the options in `more`, too."""
     given: Options = {"mass": row.plant_mass, "friction": row.friction, "delay": row.delay, "env": row.env, "guarded": row.guarded}
@@ -92,9 +100,15 @@ def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
     if row.planner is None:
         return bench, Floor(bench, row.policy)
     problem, judged = cast(Any, bench.problem), cast(Any, bench.judged)
+    if row.counted:
+        counted = tuple(guardrail for guardrail in judged.guardrails if guardrail.name in row.counted)
+        bench = bench._replace(judged=eqx.tree_at(lambda p: p.guardrails, judged, counted))
     if row.oracle and drawn.parameters:
         certain = problem.model.randomise(dict.fromkeys(drawn.parameters, (1.0, 1.0)))
         problem = ebm.Problem(certain, problem.energy, problem.guardrails)
+    if row.margin and problem.guardrails:
+        tightened = tuple(ebm.Tightened(guardrail, row.margin * guardrail.scale) for guardrail in problem.guardrails)
+        problem = eqx.tree_at(lambda p: p.guardrails, problem, tightened)
     if row.scale != 1.0:
         problem = eqx.tree_at(lambda p: p.energy, problem, row.scale * problem.energy)
     planner = make(row.planner, dict(row.options) | more, problem.action_space)
@@ -102,9 +116,8 @@ def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
         problem, planner = POSES[row.pose](problem, planner, **row.pose_options)
     if row.period > 1:
         planner = planners.EventTriggered(planner=planner, period=row.period)  # pyright: ignore[reportCallIssue]
-    if row.oracle and drawn.parameters:
-        return bench, Oracle(bench._replace(problem=problem), planner)
-    return bench, PlannerPolicy(bench._replace(problem=problem), planner, last_word(judged) if row.filtered else None)
+    kind = Oracle if row.oracle and drawn.parameters else PlannerPolicy
+    return bench, kind(bench._replace(problem=problem), planner, last_word(judged) if row.filtered else None, row.restart)
 
 
 class Oracle(PlannerPolicy):

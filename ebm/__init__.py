@@ -13,6 +13,7 @@ from ._guardrail import KeepApart as KeepApart
 from ._guardrail import KeepBelow as KeepBelow
 from ._guardrail import KeepInside as KeepInside
 from ._guardrail import Penalty as Penalty
+from ._guardrail import Tightened as Tightened
 from ._model import AbstractWorldModel as AbstractWorldModel
 from ._model import Feedback as Feedback
 from ._model import Linearization as Linearization

@@ -115,6 +115,34 @@ class KeepApart(AbstractGuardrail):
         return self.distance - safe_norm(point - matching(other, point, self.reading.label))
 
 
+class Tightened(AbstractGuardrail):
+    """A guardrail that is kept with something to spare, for what the model does not know: `Tightened(guardrail, 0.01)`.
+
+    Plan with it and judge without it: the real world may do a little worse than the few that a plan was tried in.
+
+    **Arguments:**
+
+    - `guardrail`: any, whose name and scale it has.
+    - `margin`: how far inside the limit is still a violation, in the guardrail's SI units.
+
+    Mayne, Seron and Raković 2005, "Robust model predictive control of constrained linear systems with bounded disturbances".
+    """
+
+    guardrail: AbstractGuardrail
+    margin: Float[Array, ""] = eqx.field(converter=to_float)
+
+    @property
+    def name(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.guardrail.name
+
+    @property
+    def scale(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.guardrail.scale
+
+    def stage(self, state, action, previous_action, time):
+        return self.guardrail.stage(state, action, previous_action, time) + self.margin
+
+
 class Penalty(_Quadratic):
     """A guardrail that may be traded, for comparison or where a limit is only a wish: ½ (violation / scale)² per second.
 

@@ -1,5 +1,6 @@
 """Suites: budgets that are kept, records that go on where they stopped, plants that are not what was planned with."""
 
+import dataclasses
 import json
 
 import gymnasium
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from benchmarks import _latency, _success, _suite
 from benchmarks._budget import Cost, fit
+from benchmarks._episodes import start_episode
 from benchmarks._errors import UsageError
 from benchmarks._goals import Wishes
 from benchmarks._plant import Delayed, build
@@ -190,3 +192,30 @@ def test_an_unknown_suite_or_row_is_refused(capsys):
         with pytest.raises(SystemExit):
             main(["bench", *arguments])
         assert said in capsys.readouterr().err
+
+
+def test_a_row_may_repeat_what_went_wrong_in_others(tmp_path):
+    short = {"env": {"seconds": 0.2}, "judged": True, "first_seed": 7}
+    floor = Row("arm, random", "DiscReach-v0", policy="random", episodes=3, **short)
+    again = Row("arm, again", "DiscReach-v0", policy="zero", repeats=("arm, random",), **short)
+    path = tmp_path / "small.json"
+    record, _ = run_suite("small", (floor, again), path, Console(quiet=True), only=(), episodes=None)
+    assert record["rows"]["arm, again"]["episodes"] == []
+    written = json.loads(path.read_text())
+    written["rows"]["arm, random"]["episodes"][1]["violated_steps"] = 2
+    path.write_text(json.dumps(written))
+    record, _ = run_suite("small", (floor, again), path, Console(quiet=True), only=(), episodes=None)
+    assert [episode["seed"] for episode in record["rows"]["arm, again"]["episodes"]] == [8]
+
+
+def test_plans_keep_a_margin_that_the_judge_does_not_ask_for():
+    options = {"horizon": 10, "num_samples": 8}
+    row = Row("cart", "CartTable-v0", "mppi", options, judged=True, margin=0.5, counted=("wheels stay on the table",), restart=1)
+    bench, policy = prepare(row, {})
+    assert [guardrail.name for guardrail in bench.judged.guardrails] == ["wheels stay on the table"]
+    assert [float(guardrail.margin) for guardrail in policy.agent.problem.guardrails] == pytest.approx([0.01, 0.01])
+    _, usual = prepare(dataclasses.replace(row, restart=0), {})
+    for each in (policy, usual):
+        start_episode(bench.plant, bench.keyframe, 3)
+        each.reset(3)
+    assert not np.array_equal(policy.act().action, usual.act().action)

@@ -105,3 +105,11 @@ def test_limits_are_leaves_and_changing_them_does_not_retrace():
 
 def test_guardrails_tell_what_they_read():
     assert ebm.readings([guardrail for guardrail, _ in RAILS]) == ("body:cup", "joint:slider", "site:tip")
+
+
+def test_tightened_keeps_something_to_spare():
+    guardrail = ebm.KeepApart("site:tip", [0.1, 0.2, 0.6], 0.3, scale=0.5, name="apart")
+    tightened = ebm.Tightened(guardrail, 0.01)
+    assert float(at(tightened)) == pytest.approx(float(at(guardrail)) + 0.01)
+    assert (tightened.name, float(tightened.scale)) == ("apart", 0.5)
+    assert at(ebm.Tightened(tightened, 0.01)) > at(tightened)

@@ -45,7 +45,7 @@ TASKS = {
     "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, delay=1, env={"seconds": 4}),
     "pendulum": Task("PendulumSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 5}, delay=1),
     "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, delay=1),
-    "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 15, "noise": 0.3, "hold": 1}, riccati=True),
+    "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True),
     "reacher": Task("Reacher-v5", {"horizon": 20, "num_knots": 10, "noise": 0.2, "hold": 4}, delay=1),
     "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}, model_steps=1000),
     "cheetah": Task("HalfCheetah-v5", {"horizon": 20, "noise": 0.7, "hold": 2, "choices": "axes"}, model_steps=1000),
