@@ -129,15 +129,15 @@ class Tightened(AbstractGuardrail):
     """
 
     guardrail: AbstractGuardrail
-    margin: Float[Array, ""] = eqx.field(converter=to_float)
+    margin: Float[Array, ""]
+    scale: Float[Array, ""]
+    name: str = eqx.field(static=True)
 
-    @property
-    def name(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.guardrail.name
-
-    @property
-    def scale(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.guardrail.scale
+    def __init__(self, guardrail: AbstractGuardrail, margin: Numbers):
+        if not isinstance(guardrail, AbstractGuardrail):
+            raise TypeError(f"`guardrail` must be one, such as `ebm.KeepBelow(...)`, got {guardrail!r}.")
+        self.guardrail, self.margin = guardrail, to_float(margin)
+        self.scale, self.name = guardrail.scale, guardrail.name
 
     def stage(self, state, action, previous_action, time):
         return self.guardrail.stage(state, action, previous_action, time) + self.margin

@@ -11,7 +11,6 @@ from ._lazy import __getattr__ as __getattr__  # loads these on first use:
 if TYPE_CHECKING:
     from ._agent import Agent as Agent
     from ._agent import AgentState as AgentState
-    from ._ahead import RealtimeStatistics as RealtimeStatistics
     from ._barrier import BarrierFilter as BarrierFilter
     from ._basis import AbstractBasis as AbstractBasis
     from ._basis import Cubic as Cubic
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from ._proposal import follow as follow
     from ._rank import rank as rank
     from ._realtime import Realtime as Realtime
+    from ._realtime import RealtimeStatistics as RealtimeStatistics
     from ._tree import TreeSearch as TreeSearch
     from ._validate import Validation as Validation
     from ._validate import validate as validate

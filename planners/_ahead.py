@@ -1,8 +1,10 @@
-"""What planning beside a control loop needs: plans with times, the state in which one will begin, and how it all went."""
+"""Plans with times, made for the moment at which they will take effect."""
 
-import dataclasses
+from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +12,13 @@ from jaxtyping import Array, Int, PyTree
 
 import ebm
 
-from ._agent import Agent, settle
+from ._agent import Agent, settle, to_arrays
 from ._compile import compiled
 from ._planner import Plan
+
+RECENT = 2048  # planning times that are looked at
+CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
+KEPT = 4  # plans: what was sent while a plan was being made may come from an older one
 
 
 class Published(NamedTuple):
@@ -27,27 +33,6 @@ class Published(NamedTuple):
         """The action that takes effect then (s on the clock); the first or last one outside the plan."""
         index = round((effect - self.begins) / dt)
         return self.actions[min(max(index, 0), len(self.actions) - 1)]
-
-
-@dataclasses.dataclass(frozen=True)
-class RealtimeStatistics:
-    """How it went so far.
-
-    **Arguments:**
-
-    - `plans`: published. `late`: of these, ready only when their first action was already due.
-    - `stale`: calls of `action` that found no plan from an observation younger than `max_age`.
-    - `planning_p50`, `planning_p99`, `planning_p999`: how long a plan took, s.
-    - `error`: what ended the thread, if something did; `action` goes on without it.
-    """
-
-    plans: int
-    late: int
-    stale: int
-    planning_p50: float
-    planning_p99: float
-    planning_p999: float
-    error: BaseException | None
 
 
 @compiled
@@ -67,3 +52,68 @@ def replan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Pla
     plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
     first = settle(agent, state, now, plan)
     return plan, plan.actions.at[0].set(first), plan_state
+
+
+class Ahead:
+    """Makes one plan after the other, each from the state predicted for the moment when its first action takes effect.
+
+    **Arguments:** those of `Realtime`.
+    """
+
+    def __init__(self, agent: Agent, latency: float, deadline: float | None, compensate: bool, clock: Callable[[], float]):
+        self.agent, self.latency, self.deadline, self.compensate, self.clock = agent, latency, deadline, compensate, clock
+        box = agent.problem.action_space
+        self.low, self.high = np.asarray(box.low), np.asarray(box.high)
+        self.rest = np.clip(np.zeros(box.size, np.float32), self.low, self.high)
+        self.durations: deque[float] = deque(maxlen=RECENT)  # of whole plans, s
+        self.rounds: deque[float] = deque(maxlen=RECENT)  # of single calls of the planner, s
+        self.plans: tuple[Published, ...] = ()  # newest first; replaced as a whole, so that no reader needs a lock
+        self.made = self.late = 0
+
+    def begin(self, observation: Any, seed: int) -> None:
+        """Forget everything, and make a first plan."""
+        self.durations.clear()
+        self.rounds.clear()
+        self.plans, self.made, self.late = (), 0, 0
+        self._memory = self.agent.init(key=jax.random.key(seed))
+        self._began = self.clock()
+        self.think(observation, self._began)
+        self.late = 0
+
+    def due(self, effect: float) -> Published | None:
+        """The newest plan that has begun by then; a plan made ahead of time waits for its moment."""
+        plans, half = self.plans, 0.5 * self.agent.problem.dt
+        return next((plan for plan in plans if plan.begins <= effect + half), plans[-1] if plans else None)
+
+    def think(self, observation: Any, seen: float) -> None:
+        """Make one plan and publish it."""
+        began, dt = self.clock(), self.agent.problem.dt
+        expected = float(np.percentile(list(self.durations) or [0.0], CAUTION)) if self.deadline is None else self.deadline
+        effect = began + expected + self.latency if self.compensate else seen
+        ahead = min(round(max(effect - seen, 0.0) / dt), self.agent.planner.horizon)
+        committed = np.tile(self.rest, (self.agent.planner.horizon, 1))
+        for k in range(ahead):
+            plan = self.due(seen + k * dt)
+            committed[k] = self.rest if plan is None else plan.at(seen + k * dt, dt)
+        held = committed[ahead - 1] if ahead else self._memory.action
+        elapsed = effect - self.plans[0].begins if self.plans else 0.0
+        tick = max(round((effect - self._began) / dt), 0)
+        sensed = to_arrays(self.agent.perceiver.sense(self.agent.problem.model, observation))
+        state, memory = foresee(self.agent, sensed, self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
+        now = ebm.Now(tick, held, max(elapsed, 0.0))
+        plan, actions, plan_state = replan(self.agent, state, self._memory.plan_state, now)
+        actions = np.asarray(actions)
+        self.rounds.append(self.clock() - began)
+        while self.deadline is not None and self.clock() - began + np.percentile(list(self.rounds), CAUTION) < self.deadline:
+            start = self.clock()
+            plan, actions, plan_state = replan(self.agent, state, plan_state, ebm.Now(tick, held, 0.0))
+            actions = np.asarray(actions)
+            self.rounds.append(self.clock() - start)
+        ready = self.clock()
+        self.durations.append(ready - began)
+        after = memory, plan_state, jnp.asarray(actions[0])
+        self._memory = eqx.tree_at(lambda m: (m.memory, m.plan_state, m.action), self._memory, after)
+        begins = effect if self.compensate else ready + self.latency
+        self.late += ready + self.latency > begins + 0.5 * dt
+        self.made += 1
+        self.plans = (Published(actions, begins, seen, plan), *self.plans[: KEPT - 1])

@@ -1,5 +1,7 @@
 """States and actions that need not fit each other, and what that costs."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,12 +17,12 @@ class Lifted(eqx.Module):
 
     **Arguments:**
 
-    - `reference`: a rollout of the problem's model. `lift`: that of its linearisation.
+    - `problem`: an `ebm.Problem`. `reference`: a rollout of the problem's model. `lift`: that of its linearisation.
     - `unit`: of every action. `scale`: of every tangent direction.
     - `penalty`: energy per mean positive violation.
     """
 
-    problem: ebm.Problem
+    problem: Any
     reference: ebm.Trajectory
     lift: PyTree
     unit: Float[Array, " action"]

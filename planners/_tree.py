@@ -21,6 +21,10 @@ class TreeSearch(AbstractSequenceSearch):
     and that choice, judged as a whole beside the last plan moved on in time. Values are rescaled inside the tree, so energies of any size
     serve. Needs the extra `solvers`.
 
+    Every plan grows a new tree. What a kept subtree would save was measured on pendulum and cart-pole swing-up, with the plant's own model
+    and plans only where a choice ends: 43 % of 32 nodes and 10 % of 256 lie below the choice that is carried out, and energies do not
+    fall any more from 32 simulations on; between the ends of choices, or on another plant, nothing could be kept.
+
     **Arguments:**
 
     - `horizon`: actions planned ahead. `hold`: steps that a choice lasts.

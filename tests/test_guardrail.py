@@ -113,3 +113,5 @@ def test_tightened_keeps_something_to_spare():
     assert float(at(tightened)) == pytest.approx(float(at(guardrail)) + 0.01)
     assert (tightened.name, float(tightened.scale)) == ("apart", 0.5)
     assert at(ebm.Tightened(tightened, 0.01)) > at(tightened)
+    with pytest.raises(TypeError, match="guardrail"):
+        ebm.Tightened(0.3, 0.01)

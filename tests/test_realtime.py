@@ -86,8 +86,8 @@ def test_a_plan_begins_in_the_state_in_which_its_first_action_will_act():
         state = Slider(jnp.float32(0.2), jnp.float32(0.5))
         for _ in range(3):
             clock[0] += model.dt
-            sent = controller._plans
-            controller._think(state, clock[0])
+            sent = controller._ahead.plans
+            controller._ahead.think(state, clock[0])
             plan = controller.plan
             assert plan is not None
             # five periods from now, under the actions that the plans so far have scheduled until then
@@ -99,7 +99,7 @@ def test_a_plan_begins_in_the_state_in_which_its_first_action_will_act():
             np.testing.assert_allclose(plan.trajectory.states.position[0], expected.position[-1], atol=1e-5)
             np.testing.assert_allclose(plan.trajectory.states.speed[0], expected.speed[-1], atol=1e-5)
             np.testing.assert_allclose(plan.trajectory.now.previous_action, due[-1], atol=1e-5)
-            assert controller._plans[0].begins == pytest.approx(clock[0] + latency)
+            assert controller._ahead.plans[0].begins == pytest.approx(clock[0] + latency)
     finally:
         controller.stop()
 
@@ -154,7 +154,7 @@ def test_a_deadline_is_used_for_more_rounds():
     plant = Plant()
     controller = planners.Realtime(agent(seconds=5e-3), deadline=0.1).start(plant.state)
     controller.stop()
-    assert len(controller._rounds) > 2 * controller.statistics.plans
+    assert len(controller._ahead.rounds) > 2 * controller.statistics.plans
     assert 0.03 < controller.statistics.planning_p50 < 0.2
 
 
