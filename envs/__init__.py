@@ -37,6 +37,15 @@ from ._register import ENTRY_POINTS as ENTRY_POINTS
 from ._register import register as register
 from ._swing_up import CartPoleSwingUpEnv as CartPoleSwingUpEnv
 from ._swing_up import PendulumSwingUpEnv as PendulumSwingUpEnv
+from ._two_rooms import TwoRooms as TwoRooms
+from ._two_rooms import TwoRoomsState as TwoRoomsState
+from ._two_rooms import draw_dot as draw_dot
+from ._two_rooms import draw_walls as draw_walls
+from ._two_rooms import picture as picture
+from ._two_rooms_data import Films as Films
+from ._two_rooms_data import draw_films as draw_films
+from ._two_rooms_data import oracle_route as oracle_route
+from ._two_rooms_env import TwoRoomsEnv as TwoRoomsEnv
 
 if TYPE_CHECKING:
     from ._mjx import MjxModel as MjxModel

@@ -2,13 +2,14 @@
 
 import gymnasium
 
-ENTRY_POINTS = {
+ENTRY_POINTS = {  # plants in MuJoCo
     "CartTable-v0": "envs:CartTableEnv",
     "DiscReach-v0": "envs:DiscReachEnv",
     "PointMaze-v0": "envs:PointMazeEnv",
     "PendulumSwingUp-v0": "envs:PendulumSwingUpEnv",
     "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",
 }
+WITHOUT_MUJOCO = {"TwoRooms-v0": "envs:TwoRoomsEnv"}
 
 
 def register() -> None:
@@ -17,7 +18,7 @@ def register() -> None:
     Importing `envs` does this. Gymnasium reads no plugins of installed distributions since its version 1.0, so a program that has not
     imported `envs` writes `gymnasium.make("envs:CartTable-v0")`.
     """
-    for env_id, entry_point in ENTRY_POINTS.items():
+    for env_id, entry_point in (ENTRY_POINTS | WITHOUT_MUJOCO).items():
         if env_id not in gymnasium.registry:
             gymnasium.register(env_id, entry_point=entry_point)
 
