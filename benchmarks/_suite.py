@@ -27,6 +27,8 @@ from ._statistics import summarise
 
 FITTING_STEPS, FITTING_WARM = 10, 3  # replans that are measured to fit a budget, of which the first do not count
 
+TIMES_KEPT = 40  # replan times of an episode in the record, which would be megabytes otherwise
+
 Options = dict[str, Any]
 
 
@@ -165,8 +167,13 @@ def _episode(row: Row, bench: Bench, policy: Any, seed: int, stop: Stop, progres
     result = run_episode(bench, policy, judge, recorder, episode=seed, seed=seed, **quiet)
     del result["interrupted"]
     steps = recorder.model_steps / max(len(recorder.replans), 1)
-    times = [round(ms, 2) for ms in recorder.replans]
+    times = [round(ms, 2) for ms in _some(recorder.replans)]
     return result | {"replans_ms": times, "results": recorder.results, "model_steps": steps}
+
+
+def _some(values: list[float]) -> list[float]:
+    """No more of them than are kept, spread evenly over the episode."""
+    return values if len(values) <= TIMES_KEPT else [values[i * len(values) // TIMES_KEPT] for i in range(TIMES_KEPT)]
 
 
 def _fitted(row: Row, entry: Options) -> Options:
