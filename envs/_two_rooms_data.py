@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
-from ._two_rooms import FIXED, HALF_DOOR, HALF_WALL, HIGH, LOW, TwoRooms, TwoRoomsState, draw_dot, draw_layout, draw_walls
+from ._two_rooms import FIXED, HALF_DOOR, HALF_WALL, HIGH, LOW, MAX_STEP, TwoRooms, TwoRoomsState, draw_dot, draw_layout, draw_walls
 
 CONCENTRATION = 5.0  # of a change of heading, von Mises
 STEP_MEAN, STEP_STD, STEP_LOW, STEP_HIGH = 1.0, 0.4, 0.2, 1.8  # px: the length of an action, normal and cut off
@@ -48,8 +48,12 @@ def draw_films(
     through_door: float | Array = 0.35,
     near_wall: float | Array = 0.0,
     fixed: bool = False,
+    held: int = 1,
 ) -> Films:
     """Random films: the heading turns a little at every step, from a start anywhere in the rooms.
+
+    With `held` above 1 every action is held so many steps, of which one film frame shows the last: actions are then of any length up to
+    the longest, and in half of the films of any heading.
 
     **Arguments:**
 
@@ -57,30 +61,48 @@ def draw_films(
     - `through_door`: share of films that go through the door at some moment. `near_wall`: of those that begin beside the wall between the
       rooms, heading for it.
     - `fixed`: whether wall and door are always at (32, 10).
+    - `held`: steps between two frames.
 
     **Raises:**
 
-    `ValueError` for films of less than two frames.
+    `ValueError` for films of less than two frames, and actions held for less than a step.
     """
     if frames < 2:
         raise ValueError(f"`frames` must be at least 2, got {frames}. An action leads from one frame to the next.")
-    draw = eqx.Partial(_draw_film, frames=frames, fixed=fixed)
+    if held < 1:
+        raise ValueError(f"`held` must be positive, got {held}. It counts the steps for which an action is held.")
+    draw = eqx.Partial(_draw_film, frames=frames, fixed=fixed, held=held)
     shares = jnp.asarray(through_door), jnp.asarray(near_wall)
     return Films(*jax.vmap(draw, in_axes=(0, None, None))(jax.random.split(key, count), *shares))
 
 
-def _draw_film(key: Key[Array, ""], through_door: Array, near_wall: Array, *, frames: int, fixed: bool) -> tuple[TwoRoomsState, Array]:
-    layout, kind, start, walk, lengths, world = jax.random.split(key, 6)
+def _walk(key: Key[Array, ""], steps: int) -> tuple[Float[Array, " step"], Float[Array, " step"]]:
+    """Headings (rad) that turn a little at every step, and lengths (px)."""
+    turn, length = jax.random.split(key)
+    turns = jnp.interp(jax.random.uniform(turn, (steps,)), jnp.asarray(_quantiles()), jnp.asarray(ANGLES))
+    shortest, longest = (STEP_LOW - STEP_MEAN) / STEP_STD, (STEP_HIGH - STEP_MEAN) / STEP_STD
+    return jnp.cumsum(turns.at[0].set(0.0)), STEP_MEAN + STEP_STD * jax.random.truncated_normal(length, shortest, longest, (steps,))
+
+
+def _held_walk(key: Key[Array, ""], steps: int, held: int) -> tuple[Float[Array, " step"], Float[Array, " step"]]:
+    """The same for actions that are held: of any length, and in half of the films of any heading."""
+    wander, free, length, kind = jax.random.split(key, 4)
+    turning, _ = _walk(wander, steps)
+    heading = jnp.where(jax.random.bernoulli(kind), turning, jax.random.uniform(free, (steps,), maxval=2 * math.pi))
+    return jnp.repeat(heading, held), jnp.repeat(jax.random.uniform(length, (steps,), maxval=MAX_STEP), held)
+
+
+def _draw_film(
+    key: Key[Array, ""], through_door: Array, near_wall: Array, *, frames: int, fixed: bool, held: int
+) -> tuple[TwoRoomsState, Array]:
+    layout, kind, start, walk, world = jax.random.split(key, 5)
     wall, door = map(jnp.asarray, FIXED) if fixed else draw_layout(layout)
     share = jax.random.uniform(kind)
     crossing, touching = share < through_door, (share >= through_door) & (share < through_door + near_wall)
-    turns = jnp.interp(jax.random.uniform(walk, (frames - 1,)), jnp.asarray(_quantiles()), jnp.asarray(ANGLES))
-    turned = jnp.cumsum(turns.at[0].set(0.0))
-    length = STEP_MEAN + STEP_STD * jax.random.truncated_normal(
-        lengths, (STEP_LOW - STEP_MEAN) / STEP_STD, (STEP_HIGH - STEP_MEAN) / STEP_STD, (frames - 1,)
-    )
+    steps = held * (frames - 1)
+    turned, length = _walk(walk, steps) if held == 1 else _held_walk(walk, frames - 1, held)
     keys = jax.random.split(start, 6)
-    step = jax.random.randint(keys[0], (), 1, frames)  # of the frame in the door
+    step = jax.random.randint(keys[0], (), 1, steps + 1)  # of the frame in the door
     side = jnp.where(jax.random.bernoulli(keys[1]), 0.0, math.pi)
     across = side + jax.random.uniform(keys[2], (), minval=-0.25 * math.pi, maxval=0.25 * math.pi)
     anywhere = jax.random.uniform(keys[3], (), maxval=2 * math.pi)
@@ -89,15 +111,15 @@ def _draw_film(key: Key[Array, ""], through_door: Array, near_wall: Array, *, fr
     offset = jnp.stack(
         [jax.random.uniform(keys[4], (), minval=-HALF_WALL, maxval=HALF_WALL), DOOR_STD * _within(keys[5], HALF_DOOR / DOOR_STD)]
     )
-    in_door = jnp.stack([wall, door]) + offset - jnp.sum(jnp.where((jnp.arange(frames - 1) < step)[:, None], actions, 0.0), axis=0)
+    in_door = jnp.stack([wall, door]) + offset - jnp.sum(jnp.where((jnp.arange(steps) < step)[:, None], actions, 0.0), axis=0)
     towards = jnp.where(side == 0.0, 1.0, -1.0)
     free, gap = jax.random.uniform(keys[4], (2,)), HALF_WALL + NEAR * jax.random.uniform(keys[5])
     beside = jnp.stack([wall - towards * gap, LOW + (HIGH - LOW) * free[1]])
     position = jnp.where(crossing, in_door, jnp.where(touching, beside, _outside(free, wall, door)))
     begin = TwoRoomsState(_beside(jnp.clip(position, LOW + APART, HIGH - APART), wall, door), wall, door)
     model = TwoRooms()
-    states = model.rollout(begin, actions, model.sample_latents(frames - 1, key=world))
-    return states, actions
+    states = model.rollout(begin, actions, model.sample_latents(steps, key=world))
+    return jax.tree.map(lambda leaf: leaf[::held], states), actions[::held]
 
 
 def _outside(free: Float[Array, "2"], wall: Float[Array, ""], door: Float[Array, ""]) -> Float[Array, "2"]:
