@@ -117,6 +117,19 @@ def test_films_follow_from_their_key():
         envs.draw_films(jax.random.key(1), 3, 1)
 
 
+def test_held_actions_lead_from_frame_to_frame():
+    films = envs.draw_films(jax.random.key(0), 500, 5, held=5)
+    assert films.states.position.shape == (500, 5, 2)
+    assert films.actions.shape == (500, 4, 2)
+    lengths = np.linalg.norm(films.actions, axis=-1)
+    assert (lengths.max() <= 2.45 + 1e-5) & (lengths.min() < 0.2)
+    moved = np.diff(films.states.position, axis=1)
+    free = np.abs(moved - 5 * np.asarray(films.actions)).max(-1) < 1e-3
+    assert free.mean() > 0.5
+    with pytest.raises(ValueError, match="held"):
+        envs.draw_films(jax.random.key(1), 3, 5, held=0)
+
+
 def test_the_environment_obeys_gymnasium():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*symmetric and normalized space")  # these are pixels
