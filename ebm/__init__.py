@@ -3,10 +3,16 @@
 from . import _neighbours as _neighbours  # first: it refuses strangers of our names
 
 # isort: split
+from ._approach import Approach as Approach
+from ._displacement import Displacement as Displacement
+from ._displacement import Pursuit as Pursuit
 from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
 from ._energy import AbstractEnergy as AbstractEnergy
 from ._energy import AbstractGoalEnergy as AbstractGoalEnergy
 from ._energy import AbstractStageEnergy as AbstractStageEnergy
+from ._fit import Progress as Progress
+from ._fit import Trainer as Trainer
+from ._fit import fit as fit
 from ._guardrail import AbstractGuardrail as AbstractGuardrail
 from ._guardrail import KeepAbove as KeepAbove
 from ._guardrail import KeepApart as KeepApart
@@ -14,6 +20,14 @@ from ._guardrail import KeepBelow as KeepBelow
 from ._guardrail import KeepInside as KeepInside
 from ._guardrail import Penalty as Penalty
 from ._guardrail import Tightened as Tightened
+from ._jepa import JEPA as JEPA
+from ._jepa import Encoded as Encoded
+from ._jepa import trainable as trainable
+from ._losses import Joint as Joint
+from ._losses import Steps as Steps
+from ._losses import displacement_loss as displacement_loss
+from ._losses import joint_loss as joint_loss
+from ._losses import prediction_loss as prediction_loss
 from ._model import AbstractWorldModel as AbstractWorldModel
 from ._model import Feedback as Feedback
 from ._model import Linearization as Linearization
@@ -25,6 +39,7 @@ from ._problem import Problem as Problem
 from ._problem import goal_axes as goal_axes
 from ._reading import Reading as Reading
 from ._reading import readings as readings
+from ._representation import Representation as Representation
 from ._risk import AbstractRisk as AbstractRisk
 from ._risk import BestCase as BestCase
 from ._risk import CVaR as CVaR
@@ -35,6 +50,10 @@ from ._search import AbstractSearch as AbstractSearch
 from ._search import Ranking as Ranking
 from ._search import pick as pick
 from ._search import search as search
+from ._serialize import CheckpointError as CheckpointError
+from ._serialize import load as load
+from ._serialize import read_about as read_about
+from ._serialize import save as save
 from ._terms import Effort as Effort
 from ._terms import Orientation as Orientation
 from ._terms import Posture as Posture

@@ -45,6 +45,7 @@ from ._two_rooms import picture as picture
 from ._two_rooms_data import Films as Films
 from ._two_rooms_data import draw_films as draw_films
 from ._two_rooms_data import oracle_route as oracle_route
+from ._two_rooms_data import play_films as play_films
 from ._two_rooms_env import TwoRoomsEnv as TwoRoomsEnv
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Films of two rooms, drawn from a key: what a world model learns from."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -8,7 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 
-from ._two_rooms import FIXED, HALF_DOOR, HALF_WALL, HIGH, LOW, MAX_STEP, TwoRooms, TwoRoomsState, draw_dot, draw_layout, draw_walls
+from ._two_rooms import (
+    FIXED,
+    HALF_DOOR,
+    HALF_WALL,
+    HIGH,
+    LOW,
+    MAX_STEP,
+    TwoRooms,
+    TwoRoomsState,
+    draw_dot,
+    draw_layout,
+    draw_walls,
+    picture,
+)
 
 CONCENTRATION = 5.0  # of a change of heading, von Mises
 STEP_MEAN, STEP_STD, STEP_LOW, STEP_HIGH = 1.0, 0.4, 0.2, 1.8  # px: the length of an action, normal and cut off
@@ -74,6 +88,45 @@ def draw_films(
     draw = eqx.Partial(_draw_film, frames=frames, fixed=fixed, held=held)
     shares = jnp.asarray(through_door), jnp.asarray(near_wall)
     return Films(*jax.vmap(draw, in_axes=(0, None, None))(jax.random.split(key, count), *shares))
+
+
+def play_films(
+    key: Key[Array, ""],
+    act: Callable[[Array, Array], Array],
+    targets: Float[Array, "film target coordinate"],
+    frames: int,
+    *,
+    through_door: float | Array = 0.4,
+    near_wall: float | Array = 0.35,
+    held: int = 1,
+) -> Films:
+    """Films of somebody who goes for one target after another: what a planner will do, and random headings rarely do, such as to push on
+    against a wall.
+
+    **Arguments:**
+
+    - `act`: `(picture, target) -> action`, px; sees pictures only.
+    - `targets`: of each film, taken up one after another at random moments, in the coordinates of whoever acts.
+    - `frames`, `through_door`, `near_wall`, `held`: as in `draw_films`, for where the films begin.
+    """
+    begin, moments, worlds = jax.random.split(key, 3)
+    count, stages = targets.shape[:2]
+    starts = draw_films(begin, count, 2, through_door=through_door, near_wall=near_wall, held=held).states
+    changes = jnp.sort(jax.random.randint(moments, (count, stages - 1), 1, frames), axis=1)
+    model = TwoRooms()
+
+    def film(state, targets, changes, key):
+        def advance(state, moment):
+            step, key = moment
+            action = act(picture(state), targets[jnp.sum(step >= changes)])
+            states = model.rollout(state, jnp.broadcast_to(action, (held, 2)), model.sample_latents(held, key=key))
+            return jax.tree.map(lambda leaf: leaf[-1], states), (state, action)
+
+        last, (states, actions) = jax.lax.scan(advance, state, (jnp.arange(frames - 1), jax.random.split(key, frames - 1)))
+        return jax.tree.map(lambda before, end: jnp.concatenate([before, end[None]]), states, last), actions
+
+    first = jax.tree.map(lambda leaf: leaf[:, 0], starts)
+    return Films(*jax.vmap(film)(first, targets, changes, jax.random.split(worlds, count)))
 
 
 def _walk(key: Key[Array, ""], steps: int) -> tuple[Float[Array, " step"], Float[Array, " step"]]:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ._rank import rank as rank
     from ._realtime import Realtime as Realtime
     from ._realtime import RealtimeStatistics as RealtimeStatistics
+    from ._subgoals import Subgoals as Subgoals
     from ._tree import TreeSearch as TreeSearch
     from ._validate import Validation as Validation
     from ._validate import validate as validate

@@ -196,3 +196,25 @@ def test_planners_work_in_the_true_world():
     )
     assert plan.trajectory.states.position[-1, 0] > 33.0
     assert plan.result == planners.RESULTS.successful
+
+
+def test_play_goes_for_its_targets():
+    """Whoever sees the dot goes for one place after another: pictures in, the same dynamics as ever."""
+
+    def act(picture, target):
+        dot = picture[0].astype(jnp.float32)
+        place = jnp.stack([jnp.sum(dot * jnp.arange(65)), jnp.sum(dot * jnp.arange(65)[:, None])]) / jnp.sum(dot)
+        way = target - place
+        return 2.45 * way / jnp.maximum(jnp.linalg.norm(way), 2.45)
+
+    targets = jnp.broadcast_to(jnp.array([[12.0, 12.0], [12.0, 50.0]]), (32, 2, 2))
+    films = envs.play_films(jax.random.key(0), act, targets, 40, through_door=0.0, near_wall=0.0)
+    positions = films.states.position
+    assert positions.shape == (32, 40, 2)
+    assert films.actions.shape == (32, 39, 2)
+    west = positions[:, 0, 0] < films.states.wall[:, 0] - 2
+    assert bool(jnp.all(jnp.linalg.norm(films.actions, axis=-1) <= 2.45 + 1e-4))
+    nearest = jnp.min(jnp.linalg.norm(positions - jnp.array([12.0, 50.0]), axis=-1), axis=1)
+    assert float(jnp.mean(nearest[west] < 3)) > 0.7
+    calm = jnp.linalg.norm(positions[:, 1:] - positions[:, :-1] - films.actions, axis=-1) < 1e-3
+    assert float(jnp.mean(calm)) > 0.5

@@ -1,0 +1,115 @@
+"""Training: one compiled epoch, one loop around it, and a checkpoint after every epoch from which the rest follows bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from ._jepa import trainable
+from ._serialize import load, save
+
+Loss = Callable[[Any, PyTree, Float[Array, ""], Key[Array, ""]], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
+
+
+class Progress(eqx.Module):
+    """Where a training is: the module, the optimiser's state, and how many steps were taken."""
+
+    module: Any
+    optimiser_state: PyTree
+    step: Int[Array, ""]
+
+
+class Trainer(eqx.Module):
+    """How something is trained.
+
+    **Arguments:**
+
+    - `loss`: `(module, batch, share, key) -> (loss, named parts)`, where `share` is how much of the training is done, in [0, 1).
+    - `draw`: `key -> batch`. Part of the compiled epoch, so that data are made where they are used.
+    - `optimiser`: from Optax; its schedule counts steps.
+    - `steps`: of the whole training. `epoch`: of one compiled call, a divisor of `steps`.
+    """
+
+    loss: Loss
+    draw: Callable[[Key[Array, ""]], PyTree]
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    epoch: int = eqx.field(static=True, default=100)
+
+    def __check_init__(self):
+        if self.steps < 1 or self.epoch < 1 or self.steps % self.epoch:
+            raise ValueError(
+                f"`steps` must be a positive multiple of `epoch`, got {self.steps} and {self.epoch}: epochs are compiled whole."
+            )
+
+    def init(self, module: Any) -> Progress:
+        """The beginning."""
+        return Progress(module, self.optimiser.init(eqx.filter(module, trainable(module))), jnp.int32(0))
+
+    def advance(self, progress: Progress, key: Key[Array, ""]) -> tuple[Progress, dict[str, Float[Array, ""]]]:
+        """One epoch later, and the mean over it of the loss, its named parts and the norm of the gradient."""
+        learns, stays = eqx.partition(progress.module, trainable(progress.module))
+
+        def improve(carry, step):
+            learns, optimiser_state = carry
+            draw_key, loss_key = jax.random.split(jax.random.fold_in(key, step))
+            batch = self.draw(draw_key)
+
+            def measure(learns):
+                return self.loss(eqx.combine(learns, stays), batch, step / self.steps, loss_key)
+
+            (loss, parts), gradient = eqx.filter_value_and_grad(measure, has_aux=True)(learns)
+            updates, optimiser_state = self.optimiser.update(gradient, optimiser_state, learns)
+            parts = parts | {"loss": loss, "gradient": optax.tree.norm(gradient)}
+            return (eqx.apply_updates(learns, updates), optimiser_state), parts
+
+        steps = progress.step + jnp.arange(self.epoch)
+        (learns, optimiser_state), parts = jax.lax.scan(improve, (learns, progress.optimiser_state), steps)
+        means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
+        return Progress(eqx.combine(learns, stays), optimiser_state, progress.step + self.epoch), means
+
+
+def fit(
+    trainer: Trainer,
+    module: Any,
+    *,
+    key: Key[Array, ""],
+    checkpoint: str | Path | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> Any:
+    """Train `module`, or go on where an earlier call with the same checkpoint was stopped.
+
+    **Arguments:**
+
+    - `key`: all randomness comes from it and the number of the step, so that a resumed training ends in the same numbers.
+    - `checkpoint`: a file that is written after every epoch, and read first if it is there.
+    - `report`: called after every epoch with the steps done and the means over the epoch.
+
+    **Returns:**
+
+    The trained module.
+
+    **Raises:**
+
+    `CheckpointError` if the checkpoint is damaged, or of another module. `FloatingPointError` if the loss is not finite any more: the last
+    good checkpoint is kept.
+    """
+    progress = trainer.init(module)
+    if checkpoint is not None and Path(checkpoint).exists():
+        progress = load(checkpoint, progress)
+    advance = eqx.filter_jit(Trainer.advance)
+    while (done := int(progress.step)) < trainer.steps:
+        after, means = advance(trainer, progress, key)
+        if not bool(jnp.isfinite(means["loss"])):
+            raise FloatingPointError(f"The loss is not finite after step {done}. Lower the learning rate, or clip the gradient.")
+        progress = after
+        if checkpoint is not None:
+            save(checkpoint, progress, {"step": int(progress.step), "steps": trainer.steps})
+        if report is not None:
+            report(int(progress.step), {name: float(value) for name, value in means.items()})
+    return progress.module
