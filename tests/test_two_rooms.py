@@ -207,7 +207,7 @@ def test_play_goes_for_its_targets():
         way = target - place
         return 2.45 * way / jnp.maximum(jnp.linalg.norm(way), 2.45)
 
-    targets = jnp.broadcast_to(jnp.array([[12.0, 12.0], [12.0, 50.0]]), (32, 2, 2))
+    targets = jnp.broadcast_to(jnp.array([12.0, 50.0]), (32, 1, 2))
     films = envs.play_films(jax.random.key(0), act, targets, 40, through_door=0.0, near_wall=0.0)
     positions = films.states.position
     assert positions.shape == (32, 40, 2)
@@ -215,6 +215,6 @@ def test_play_goes_for_its_targets():
     west = positions[:, 0, 0] < films.states.wall[:, 0] - 2
     assert bool(jnp.all(jnp.linalg.norm(films.actions, axis=-1) <= 2.45 + 1e-4))
     nearest = jnp.min(jnp.linalg.norm(positions - jnp.array([12.0, 50.0]), axis=-1), axis=1)
-    assert float(jnp.mean(nearest[west] < 3)) > 0.7
+    assert float(jnp.mean(nearest[west] < 3)) > 0.9
     calm = jnp.linalg.norm(positions[:, 1:] - positions[:, :-1] - films.actions, axis=-1) < 1e-3
     assert float(jnp.mean(calm)) > 0.5
