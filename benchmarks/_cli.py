@@ -33,6 +33,8 @@ COMMANDS = {
     "control": Command("._control", "Control", "control a MuJoCo model, and write a report"),
     "list": Command("._list", "List", "plants, planners, energies and guardrails; what can be read from a plant"),
     "bench": Command("._bench", "Bench", "run benchmark suites into JSON, with floors and intervals"),
+    "train": Command("._train", "Train", "train a world model from films, into a run folder"),
+    "eval": Command("._eval", "Eval", "plan in a trained world model, beside floors"),
     "report": Command("._report_command", "Report", "write the report of a run folder again, or one of several runs"),
 }
 

@@ -85,8 +85,8 @@ def prediction_loss(predictor: AbstractPredictor, batch: Steps, share: Float[Arr
     single = distance(jax.vmap(step)(batch.before, batch.actions) - batch.after)
     first = jax.tree.map(lambda leaf: leaf[:, 0], batch.films)
     through = distance(jax.vmap(film)(first, batch.film_actions) - batch.films.features[:, 1:])
-    parts = {"step": jnp.mean(single), "film": jnp.mean(through), "film_end": jnp.median(through[:, -1])}
-    return parts["step"] + ROLLOUT_WEIGHT * parts["film"], parts
+    parts = {"single": jnp.mean(single), "film": jnp.mean(through), "film_end": jnp.median(through[:, -1])}
+    return parts["single"] + ROLLOUT_WEIGHT * parts["film"], parts
 
 
 def distance(difference: Float[Array, "*batch feature"]) -> Float[Array, "*batch"]:

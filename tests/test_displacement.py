@@ -56,10 +56,10 @@ def test_losses_of_a_perfect_predictor_are_as_small_as_they_can_be():
         ebm.Representation(films[:, 0], context[:, 0]), films[:, 1], actions[:, 0], ebm.Representation(films, context), actions
     )
     _, parts = ebm.prediction_loss(Perfect(), steps, jnp.float32(0.0), KEY)
-    np.testing.assert_allclose([parts["step"], parts["film"]], 0.01, rtol=1e-3)
+    np.testing.assert_allclose([parts["single"], parts["film"]], 0.01, rtol=1e-3)
     wrong = ebm.Steps(steps.before, steps.after, -steps.actions, steps.films, -steps.film_actions)
     _, parts = ebm.prediction_loss(Perfect(), wrong, jnp.float32(0.0), KEY)
-    assert parts["film_end"] > 2 * parts["step"] > 0.2
+    assert parts["film_end"] > 2 * parts["single"] > 0.2
 
 
 def test_approach_is_a_distance_far_away_and_a_square_near():

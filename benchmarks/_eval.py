@@ -1,0 +1,94 @@
+"""`ebm eval RUN`: pinned episodes in a trained world model, beside those of who knows nothing, and of who knows all."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ._errors import Interrupted, UsageError
+
+FLOORS = ("random", "still", "straight", "oracle")
+RESULT = "eval.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+    """Plan in a trained world model: pinned episodes of the environment, with floors and intervals.
+
+    An episode is written down when it ends, and is not run again: a call that was interrupted goes on where it stopped.
+    """
+
+    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help_behavior_hint="")]]
+    """A run folder that `ebm train` wrote."""
+    episodes: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 200
+    """How many."""
+    seed: Annotated[int, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")] = 0
+    """Of the first episode; the next ones count on. Seeds from 10000 on are for choosing settings."""
+    planner: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = "subgoals"
+    """subgoals, or any that `ebm list` shows."""
+    samples: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 100
+    """Candidates per iteration."""
+    iterations: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 4
+    """Rounds of improvement per plan."""
+    horizon: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 18
+    """Steps of the model planned ahead, of 5 steps of the environment each."""
+
+    def run(self, command: str) -> int:
+        """The exit code."""
+        from rich.console import Console
+
+        from . import _rooms, _rooms_eval
+        from ._cli import keep_compiled
+        from ._runs import clean, versions
+
+        del command
+        if self.episodes < 1:
+            raise UsageError(f"--episodes {self.episodes}: must be at least 1.")
+        keep_compiled()
+        model, region = _rooms.load(self.folder)
+        planner = _rooms_eval.make_planner(self.planner, model, region, self.horizon, self.samples, self.iterations)
+        name = f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}"
+        path, console = self.folder / RESULT, Console(stderr=True)
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
+        record |= {"success": "within 4.5 px of the goal after the last of 200 steps", "versions": versions()}
+        rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed), seed, _rooms.HELD)}
+        rows |= {floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS}
+        try:
+            for row, play in rows.items():
+                known = record["rows"].setdefault(row, {})
+                for seed in range(self.seed, self.seed + self.episodes):
+                    if str(seed) not in known:
+                        known[str(seed)] = clean(play(seed)._asdict())
+                        if row == name:
+                            _write(path, record)
+                _write(path, record)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(f"the same command goes on from here: {path}") from stop
+        seeds = [str(seed) for seed in range(self.seed, self.seed + self.episodes)]
+        console.print(_table({row: [record["rows"][row][seed] for seed in seeds] for row in rows}))
+        return 0
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _table(rows: dict[str, list[dict[str, Any]]]) -> Any:
+    import numpy as np
+    from rich.table import Table
+
+    from ._statistics import rate, say_rate
+
+    table = Table(title="Two Rooms, random wall: within 4.5 px of the goal after the last of 200 steps", title_justify="left")
+    for column in ("", "success", "nearest p50", "replan p50 / p99"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, episodes in rows.items():
+        times = np.concatenate([episode["replan_ms"] for episode in episodes])
+        nearest = np.median([episode["nearest"] for episode in episodes])
+        cells = [name, say_rate(rate([episode["success"] for episode in episodes])), f"{nearest:.1f} px"]
+        table.add_row(*cells, "" if name in FLOORS else f"{np.median(times):.0f} / {np.quantile(times, 0.99):.0f} ms")
+    return table

@@ -1,0 +1,195 @@
+"""The recipe for Two Rooms: features from films, coordinates, films of play, and a predictor of both."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+import ebm
+import envs
+from ebm import nets, objectives
+
+SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
+HELD = 5  # steps for which an action is held
+CHUNK = 500  # films that are encoded at once
+
+
+class Settings(NamedTuple):
+    """What can be changed on the command line."""
+
+    seed: int = 0
+    features: int = 32
+    context: int = 32
+    width: int = 256
+    joint_steps: int = 1500
+    joint_films: int = 128
+    joint_frames: int = 9
+    head_steps: int = 1000
+    films: int = 24000
+    frames: int = 13
+    play: int = 12000
+    second_steps: int = 3000
+
+
+Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
+MODEL = "model.safetensors"
+
+
+def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEPA]:
+    """The model that features are learned with, and the one that plans are made with, which stands on the first."""
+    keys = jax.random.split(key, 4)
+    box = envs.TwoRooms().action_space
+    shared: dict[str, Any] = {"action_space": box, "context_size": settings.context, "dt": float(HELD), "held": HELD}
+    encoder = nets.PatchEncoder(SHAPE, settings.features + settings.context, width=settings.width, key=keys[0])
+    predictor = nets.ResidualPredictor(settings.features, box.size, settings.width, context_size=settings.context, key=keys[1])
+    lower = ebm.JEPA(encoder=encoder, predictor=predictor, **shared)
+    head = ebm.Displacement(settings.features, box.size, key=keys[2])
+    over = nets.ResidualPredictor(box.size, box.size, settings.width, context_size=settings.context, key=keys[3])
+    return lower, ebm.JEPA(encoder=encoder, predictor=over, coordinates=head, **shared)
+
+
+def composition(settings: Settings, *, key: Key[Array, ""]) -> objectives.Composition:
+    """What features and context are trained for."""
+    weigh = objectives.Weighted
+    return objectives.Composition(
+        {
+            "context rate": weigh(objectives.CodingRate("context"), 4.0),
+            "context constancy": weigh(objectives.Constancy("context"), 50.0),
+            "variance": weigh(objectives.Variance("features"), 16.0),
+            "covariance": weigh(objectives.Covariance("features"), 8.0),
+            "film variance": weigh(objectives.FilmVariance("features"), 16.0),
+            "cross covariance": weigh(objectives.CrossCovariance(), 8.0),
+            "time similarity": weigh(objectives.TimeSimilarity("features"), 1.0),
+            "inverse dynamics": weigh(objectives.InverseDynamics(settings.features, 2, key=key), 25.0, 5.0),
+            "prediction": weigh(objectives.Prediction(), 4.0),
+        }
+    )
+
+
+def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
+    """AdamW, warmed up and cooled down to nothing, with its gradient clipped."""
+    schedule = optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warm * steps), 1), steps)
+    return optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=1e-5))
+
+
+class Encoded(eqx.Module):
+    """Films, encoded: the context of each, the features of every frame, and the actions between, in half ranges."""
+
+    context: Float[Array, "film context"]
+    features: Float[Array, "film frame feature"]
+    actions: Float[Array, "film step action"]
+
+
+def load(folder: Path) -> tuple[ebm.JEPA, ebm.Box]:
+    """The model that a training left, and where its coordinates lie.
+
+    **Raises:**
+
+    `ebm.CheckpointError` if there is none.
+    """
+    about = ebm.read_about(folder / MODEL)
+    try:
+        settings, region = Settings(**about["settings"]), ebm.Box(about["low"], about["high"])
+    except (KeyError, TypeError) as error:
+        raise ebm.CheckpointError(f"{str(folder / MODEL)!r} is no model of two rooms: its settings do not fit ({error}).") from error
+    return ebm.load(folder / MODEL, build(settings, key=jax.random.key(0))[1]), region
+
+
+def train(settings: Settings, folder: Path, report: Report) -> None:
+    """All stages, each of which goes on where it was stopped; the model is in `MODEL` at the end."""
+    keys = jax.random.split(jax.random.key(settings.seed), 10)
+    lower, upper = build(settings, key=keys[0])
+
+    def stage(name: str, trainer: ebm.Trainer, module: Any, key: Key[Array, ""]) -> Any:
+        path = folder / f"{name}.safetensors"
+        return ebm.fit(trainer, module, key=key, checkpoint=path, report=lambda step, parts: report(name, step, trainer.steps, parts))
+
+    joint = ebm.Joint(lower, composition(settings, key=keys[1]))
+    draw = eqx.Partial(draw_batch, films=settings.joint_films, frames=settings.joint_frames)
+    steps = settings.joint_steps
+    joint = stage("joint", ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps), joint, keys[2])
+    films = encode_films(joint.model, settings.films, settings.frames, key=keys[3])
+    steps = settings.head_steps
+    draw = eqx.Partial(draw_displacements, films.features, films.actions)
+    head = stage("coordinates", ebm.Trainer(ebm.displacement_loss, draw, optimiser(steps, 2e-3), steps), upper.coordinates, keys[4])
+    films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
+    upper = eqx.tree_at(lambda m: (m.encoder, m.coordinates), upper, (joint.model.encoder, head))
+    play = play_films(upper, films, settings.play, settings.frames, key=keys[5])
+    steps = settings.second_steps
+    draw = eqx.Partial(draw_steps, (films, play))
+    predictor = stage("predictor", ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps), upper.predictor, keys[6])
+    seen = films.features.reshape(-1, films.features.shape[-1])
+    about = {"settings": settings._asdict(), "low": seen.min(axis=0).tolist(), "high": seen.max(axis=0).tolist()}
+    ebm.save(folder / MODEL, eqx.tree_at(lambda m: m.predictor, upper, predictor), about)
+
+
+def draw_batch(key: Key[Array, ""], *, films: int, frames: int) -> tuple[Array, Array]:
+    """Pictures and actions of fresh films."""
+    drawn = envs.draw_films(key, films, frames, through_door=0.35, near_wall=0.25, held=HELD)
+    return drawn.pictures(), drawn.actions
+
+
+def encode_films(model: ebm.JEPA, count: int, frames: int, *, key: Key[Array, ""]) -> Encoded:
+    """Films that are encoded once, for all that is learned after it."""
+
+    @eqx.filter_jit
+    def chunk(model, key):
+        drawn = envs.draw_films(key, CHUNK, frames, through_door=0.40, near_wall=0.35, held=HELD)
+        return encode(model, drawn)
+
+    return gather([chunk(model, k) for k in jax.random.split(key, -(-count // CHUNK))])
+
+
+def encode(model: ebm.JEPA, films: envs.Films) -> Encoded:
+    """What the model sees in films."""
+    seen = jax.vmap(jax.vmap(model.encode))(films.pictures())
+    return Encoded(jnp.mean(seen.context, axis=1), seen.features, model.scale(films.actions))
+
+
+def gather(parts: list[Encoded]) -> Encoded:
+    """One after another."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def play_films(model: ebm.JEPA, films: Encoded, count: int, frames: int, *, key: Key[Array, ""]) -> Encoded:
+    """Films of going for targets that were seen in other films, encoded."""
+    pursue = ebm.Pursuit(model.action_space)
+
+    @eqx.filter_jit
+    def chunk(model, places, key):
+        choose, world = jax.random.split(key)
+        targets = places[jax.random.randint(choose, (CHUNK, 3), 0, places.shape[0])]
+        return encode(model, envs.play_films(world, lambda seen, target: pursue(model.encode(seen), target), targets, frames, held=HELD))
+
+    places = films.features[:, 0]
+    return gather([chunk(model, places, k) for k in jax.random.split(key, -(-count // CHUNK))])
+
+
+def draw_displacements(features: Array, actions: Array, key: Key[Array, ""], *, count: int = 2048) -> tuple[Array, Array, Array]:
+    """Pairs of frames that follow each other, and the action between."""
+    which, when = jax.random.split(key)
+    film, step = (jax.random.randint(k, (count,), 0, size) for k, size in zip((which, when), actions.shape[:2], strict=True))
+    return features[film, step], features[film, step + 1], actions[film, step]
+
+
+def draw_steps(sources: tuple[Encoded, ...], key: Key[Array, ""], *, steps: int = 2048, films: int = 128) -> ebm.Steps:
+    """As many single steps and whole films from each source."""
+
+    def draw(source: Encoded, key: Key[Array, ""]) -> ebm.Steps:
+        which, when, whole = jax.random.split(key, 3)
+        share = len(sources)
+        count, length = source.actions.shape[:2]
+        film, step = jax.random.randint(which, (steps // share,), 0, count), jax.random.randint(when, (steps // share,), 0, length)
+        before = ebm.Representation(source.features[film, step], source.context[film])
+        chosen = jax.random.randint(whole, (films // share,), 0, count)
+        context = jnp.broadcast_to(source.context[chosen][:, None], (len(chosen), length + 1, source.context.shape[-1]))
+        through = ebm.Representation(source.features[chosen], context)
+        return ebm.Steps(before, source.features[film, step + 1], source.actions[film, step], through, source.actions[chosen])
+
+    parts = [draw(source, k) for source, k in zip(sources, jax.random.split(key, len(sources)), strict=True)]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

@@ -1,0 +1,113 @@
+"""Two Rooms, judged: episodes of the environment itself, beside those of who knows nothing, and of who knows all."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import ebm
+import envs
+import planners
+
+TOLERANCE = 0.3  # of displacement coordinates: 3.7 px
+STEPS = 200  # of an episode
+REPLAN = 5  # steps after which the oracle looks again
+
+
+class Episode(NamedTuple):
+    """How an episode went: the distance to the goal at its end and the smallest, px, and the time of every replan, ms."""
+
+    seed: int
+    success: bool
+    distance: float
+    nearest: float
+    replan_ms: list[float]
+
+
+Policy = Callable[[np.ndarray, dict[str, Any], int], np.ndarray]  # observation, info, tick -> action
+
+
+def play(policy: Policy, seed: int, held: int = 1) -> Episode:
+    """One episode, in which `policy` acts every `held` steps."""
+    import time
+
+    env = gymnasium.make("TwoRooms-v0").unwrapped
+    observation, info = env.reset(seed=seed)
+    history, times = [], []
+    for tick in range(0, STEPS, held):
+        start = time.perf_counter()
+        action = policy(observation, info, tick)
+        times.append(1e3 * (time.perf_counter() - start))
+        for _ in range(held):
+            observation, _, _, _, info = env.step(action)
+            history.append(info)
+    distances = [float(info["distance"]) for info in history]
+    return Episode(seed, env.success(history), distances[-1], min(distances), times)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def pose(model: ebm.JEPA) -> ebm.Problem:
+    """To be where a goal is seen, in the world that was learned."""
+    goal = jnp.zeros_like(model.example_state().features)
+    return ebm.Problem(model, ebm.Approach("features", goal, tolerance=TOLERANCE, name="goal"))
+
+
+def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Policy:
+    """A policy that plans in a learned world, from pictures."""
+    agent = planners.Agent(pose(model), planner, ebm.Encoded())
+    memory: Any = None
+
+    def policy(observation, info, tick):
+        nonlocal agent, memory
+        if tick == 0:
+            agent = eqx.tree_at(lambda a: a.problem, agent, _towards(agent.problem, info["goal_picture"]))
+            memory = agent.init(key=jax.random.key(seed))
+        action, memory = agent.act(observation, memory)
+        return np.asarray(action)
+
+    return policy
+
+
+@eqx.filter_jit
+def _towards(problem: Any, picture: Any) -> Any:
+    return problem.with_goal(problem.model.encode(picture).features)
+
+
+def make_planner(name: str, model: ebm.JEPA, region: ebm.Box, horizon: int, samples: int, iterations: int) -> planners.AbstractPlanner:
+    """The planner of that name; subgoals are pursued by the policy that the coordinates give for free."""
+    options = {"horizon": horizon, "num_samples": samples, "num_iterations": iterations}
+    if name == "subgoals":
+        return planners.Subgoals(policy=ebm.Pursuit(model.action_space), region=region, **options)
+    return planners.planner(name, **options)
+
+
+def floor(name: str, seed: int) -> Policy:
+    """Who knows nothing of the wall: "random", "still", "straight"; and who knows all: "oracle"."""
+    box = envs.TwoRooms().action_space
+    longest = float(box.high[0])
+    rng = np.random.default_rng(seed)
+    route = np.zeros((STEPS, 2))
+
+    def policy(observation, info, tick):
+        nonlocal route
+        if name == "random":
+            return rng.uniform(-longest, longest, 2)
+        if name == "still":
+            return np.zeros(2)
+        if name == "straight":
+            way = info["goal"] - info["position"]
+            return way * min(1.0, longest / max(float(np.linalg.norm(way)), 1e-6))
+        if tick % REPLAN == 0:  # it bounces off walls at random
+            state = envs.TwoRoomsState(jnp.asarray(info["position"]), jnp.float32(info["wall"]), jnp.float32(info["door"]))
+            route = np.asarray(_route(state, jnp.asarray(info["goal"])))
+        return route[tick % REPLAN]
+
+    return policy
+
+
+@jax.jit
+def _route(state: envs.TwoRoomsState, goal: Any) -> Any:
+    return envs.oracle_route(state, goal, REPLAN)

@@ -1,0 +1,70 @@
+"""`ebm train` and `ebm eval`, as small as they go: a folder that goes on, floors beside the planner, and clear errors."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import _rooms, _rooms_eval
+from benchmarks._cli import run
+from benchmarks._train import begin, read_settings
+
+SMALL = ["features=8", "context=8", "width=16", "joint_steps=100", "joint_films=4", "joint_frames=3", "head_steps=100"]
+SMALL += ["films=500", "frames=5", "play=500", "second_steps=100"]
+
+
+@pytest.mark.slow
+def test_a_training_ends_in_a_model_that_plans(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert run(["train", "two-rooms", *SMALL, "--out", str(folder)]) == 0
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [("joint", 100), ("coordinates", 100), ("predictor", 100)]
+    first = (folder / _rooms.MODEL).read_bytes()
+    (folder / _rooms.MODEL).unlink()
+    (folder / "predictor.safetensors").unlink()
+    assert run(["train", "two-rooms", *SMALL, "--out", str(folder)]) == 0
+    assert (folder / _rooms.MODEL).read_bytes() == first
+    assert run(["train", "two-rooms", *SMALL, "seed=3", "--out", str(folder)]) == 2
+    assert "another seed" in capsys.readouterr().err
+    options = ["--episodes", "2", "--samples", "8", "--iterations", "1", "--horizon", "4"]
+    assert run(["eval", str(folder), *options]) == 0
+    record = json.loads((folder / "eval.json").read_text())
+    assert set(record["rows"]["oracle"]) == {"0", "1"}
+    assert all(episode["success"] for episode in record["rows"]["oracle"].values())
+    before = (folder / "eval.json").read_bytes()
+    assert run(["eval", str(folder), *options]) == 0
+    assert (folder / "eval.json").read_bytes() == before
+
+
+FLOORS = {"oracle": (1.0, 1.0), "still": (0.0, 0.0), "random": (0.0, 0.2), "straight": (0.1, 0.8)}
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_floors_do_what_they_are_called(name):
+    least, most = FLOORS[name]
+    outcomes = [_rooms_eval.play(_rooms_eval.floor(name, seed), seed).success for seed in range(8)]
+    assert least <= np.mean(outcomes) <= most
+
+
+def test_settings_are_checked():
+    known = _rooms.Settings._field_defaults
+    assert read_settings(("seed=0", "films=7"), known) == {"seed": 0, "films": 7}
+    for word, complaint in (("sead=1", "Did you mean 'seed'"), ("films=many", "integer"), ("films=0", "positive")):
+        with pytest.raises(Exception, match=complaint):
+            read_settings((word,), known)
+
+
+def test_a_folder_of_another_training_is_left_alone(tmp_path):
+    begin(tmp_path / "run", {"recipe": "two-rooms", "settings": {"seed": 1}}, "ebm train")
+    begin(tmp_path / "run", {"recipe": "two-rooms", "settings": {"seed": 1}}, "ebm train")
+    with pytest.raises(Exception, match="another seed"):
+        begin(tmp_path / "run", {"recipe": "two-rooms", "settings": {"seed": 2}}, "ebm train")
+    with pytest.raises(Exception, match="another recipe"):
+        begin(tmp_path / "run", {"recipe": "reacher", "settings": {"seed": 1}}, "ebm train")
+
+
+def test_what_is_not_there_is_named(tmp_path, capsys):
+    assert run(["train", "two-doors"]) == 2
+    assert "two-rooms" in capsys.readouterr().err
+    assert run(["eval", str(tmp_path)]) == 2
+    assert "There is no checkpoint" in capsys.readouterr().err
