@@ -4,6 +4,15 @@ from . import _neighbours as _neighbours  # first: it refuses strangers of our n
 
 # isort: split
 from ._approach import Approach as Approach
+from ._diagnose import action_sensitivity as action_sensitivity
+from ._diagnose import effective_rank as effective_rank
+from ._diagnose import lidar as lidar
+from ._diagnose import participation_ratio as participation_ratio
+from ._diagnose import probe as probe
+from ._diagnose import rank_correlation as rank_correlation
+from ._diagnose import relative_error as relative_error
+from ._diagnose import spectrum_decay as spectrum_decay
+from ._diagnose import within_share as within_share
 from ._displacement import Displacement as Displacement
 from ._displacement import Pursuit as Pursuit
 from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
