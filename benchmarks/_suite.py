@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import equinox as eqx
+import jax
 from rich.console import Console
 
 import ebm
@@ -75,6 +76,7 @@ def run_suite(
                 entry["summary"] = _summary(entry["episodes"])
                 record.save(order)
             bench.plant.close()
+            jax.clear_caches()  # every row compiles its own programs, and a process can map only so many
     record.save(order)
     return record.data, stop.asked
 
