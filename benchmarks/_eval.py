@@ -11,6 +11,7 @@ from ._errors import Interrupted, UsageError
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
+RULE = "within 4.5 px of the goal after the last of 200 steps"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Eval:
         """The exit code."""
         from rich.console import Console
 
-        from . import _rooms, _rooms_eval
+        from . import _rooms, _rooms_diagnosis, _rooms_eval
         from ._cli import keep_compiled
         from ._runs import clean, versions
 
@@ -52,7 +53,11 @@ class Eval:
         name = f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}"
         path, console = self.folder / RESULT, Console(stderr=True)
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
-        record |= {"success": "within 4.5 px of the goal after the last of 200 steps", "versions": versions()}
+        record |= {
+            "diagnosis": clean(_rooms_diagnosis.diagnose(model)),
+            "success": "within 4.5 px of the goal after the last of 200 steps",
+            "versions": versions(),
+        }
         rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed), seed, _rooms.HELD)}
         rows |= {floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS}
         try:
@@ -67,6 +72,7 @@ class Eval:
         except KeyboardInterrupt as stop:
             raise Interrupted(f"the same command goes on from here: {path}") from stop
         seeds = [str(seed) for seed in range(self.seed, self.seed + self.episodes)]
+        console.print(_lights(record["diagnosis"], _rooms_diagnosis.LIGHTS))
         console.print(_table({row: [record["rows"][row][seed] for seed in seeds] for row in rows}))
         return 0
 
@@ -77,13 +83,25 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     unfinished.replace(path)
 
 
+def _lights(diagnosis: dict[str, float], lights: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="The model, before anybody plans in it", title_justify="left", show_header=False)
+    for name, value in diagnosis.items():
+        color = lights[name].color(float("nan") if value is None else value) if name in lights else ""
+        knob = "" if color in ("", "green") else lights[name].knob
+        shade = {"amber": "yellow", "": "default"}.get(color, color)
+        table.add_row(name, "–" if value is None else f"{value:.3g}", f"[{shade}]{color}[/]", knob)
+    return table
+
+
 def _table(rows: dict[str, list[dict[str, Any]]]) -> Any:
     import numpy as np
     from rich.table import Table
 
     from ._statistics import rate, say_rate
 
-    table = Table(title="Two Rooms, random wall: within 4.5 px of the goal after the last of 200 steps", title_justify="left")
+    table = Table(title=f"Two Rooms, random wall: {RULE}", title_justify="left")
     for column in ("", "success", "nearest p50", "replan p50 / p99"):
         table.add_column(column, justify="right" if column else "left")
     for name, episodes in rows.items():

@@ -26,14 +26,14 @@ class Settings(NamedTuple):
     features: int = 32
     context: int = 32
     width: int = 256
-    joint_steps: int = 1500
+    joint_steps: int = 3000
     joint_films: int = 128
     joint_frames: int = 9
     head_steps: int = 1000
     films: int = 24000
     frames: int = 13
-    play: int = 12000
-    second_steps: int = 3000
+    play: int = 24000
+    predictor_steps: int = 8000
 
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
@@ -120,7 +120,7 @@ def train(settings: Settings, folder: Path, report: Report) -> None:
     films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
     upper = eqx.tree_at(lambda m: (m.encoder, m.coordinates), upper, (joint.model.encoder, head))
     play = play_films(upper, films, settings.play, settings.frames, key=keys[5])
-    steps = settings.second_steps
+    steps = settings.predictor_steps
     draw = eqx.Partial(draw_steps, (films, play))
     predictor = stage("predictor", ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps), upper.predictor, keys[6])
     seen = films.features.reshape(-1, films.features.shape[-1])

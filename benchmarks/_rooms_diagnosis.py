@@ -28,11 +28,12 @@ class Light(NamedTuple):
         return "red" if value != value or worse(self.red) else "amber" if worse(self.amber) else "green"
 
 
+# Set on one training that plans well, seed 1; those that judge others will be set on runs that fail.
 LIGHTS = {
     "position R²": Light(0.98, 0.9, "the place of the dot is not in the features: more inverse dynamics, less time similarity"),
     "wall R²": Light(0.98, 0.9, "the wall is not in the context: a coding rate of the context"),
-    "door R²": Light(0.98, 0.9, "the door is not in the context: a coding rate of the context, and longer"),
-    "within share": Light(0.5, 0.2, "features hardly change within films: film variance, inverse dynamics"),
+    "door R²": Light(0.9, 0.7, "the door is not in the context: a coding rate of the context, and longer"),
+    "within share": Light(0.1, 0.05, "features hardly change within films: film variance, inverse dynamics"),
     "action sensitivity": Light(0.1, 0.03, "actions hardly matter to the predictor: inverse dynamics"),
     "error after 1 step": Light(0.25, 0.5, "the predictor is little better than standing still: train it longer"),
     "error after 8 steps": Light(0.3, 0.6, "errors add up: train the predictor longer, and on longer films"),

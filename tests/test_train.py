@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import _rooms, _rooms_eval
+from benchmarks import _rooms, _rooms_diagnosis, _rooms_eval
 from benchmarks._cli import run
 from benchmarks._train import begin, read_settings
 
 SMALL = ["features=8", "context=8", "width=16", "joint_steps=100", "joint_films=4", "joint_frames=3", "head_steps=100"]
-SMALL += ["films=500", "frames=5", "play=500", "second_steps=100"]
+SMALL += ["films=500", "frames=5", "play=500", "predictor_steps=100"]
 
 
 @pytest.mark.slow
@@ -30,6 +30,7 @@ def test_a_training_ends_in_a_model_that_plans(tmp_path, capsys):
     assert run(["eval", str(folder), *options]) == 0
     record = json.loads((folder / "eval.json").read_text())
     assert set(record["rows"]["oracle"]) == {"0", "1"}
+    assert set(_rooms_diagnosis.LIGHTS) < set(record["diagnosis"])
     assert all(episode["success"] for episode in record["rows"]["oracle"].values())
     before = (folder / "eval.json").read_bytes()
     assert run(["eval", str(folder), *options]) == 0
@@ -44,6 +45,12 @@ def test_floors_do_what_they_are_called(name):
     least, most = FLOORS[name]
     outcomes = [_rooms_eval.play(_rooms_eval.floor(name, seed), seed).success for seed in range(8)]
     assert least <= np.mean(outcomes) <= most
+
+
+def test_lights_are_red_for_what_is_bad_and_for_what_is_no_number():
+    lights = _rooms_diagnosis.LIGHTS
+    assert [lights["door R²"].color(value) for value in (0.95, 0.8, 0.1, float("nan"))] == ["green", "amber", "red", "red"]
+    assert [lights["leak rate"].color(value) for value in (0.01, 0.1, 0.4, float("nan"))] == ["green", "amber", "red", "red"]
 
 
 def test_settings_are_checked():
