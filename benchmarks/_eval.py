@@ -55,7 +55,7 @@ class Eval:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
         record |= {
             "diagnosis": clean(_rooms_diagnosis.diagnose(model)),
-            "success": "within 4.5 px of the goal after the last of 200 steps",
+            "success": RULE,
             "versions": versions(),
         }
         rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed), seed, _rooms.HELD)}
