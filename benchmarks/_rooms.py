@@ -77,7 +77,7 @@ def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTran
     return optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=1e-5))
 
 
-class Encoded(eqx.Module):
+class EncodedFilms(eqx.Module):
     """Films, encoded: the context of each, the features of every frame, and the actions between, in half ranges."""
 
     context: Float[Array, "film context"]
@@ -134,7 +134,7 @@ def draw_batch(key: Key[Array, ""], *, films: int, frames: int) -> tuple[Array, 
     return drawn.pictures(), drawn.actions
 
 
-def encode_films(model: ebm.JEPA, count: int, frames: int, *, key: Key[Array, ""]) -> Encoded:
+def encode_films(model: ebm.JEPA, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
     """Films that are encoded once, for all that is learned after it."""
 
     @eqx.filter_jit
@@ -145,18 +145,18 @@ def encode_films(model: ebm.JEPA, count: int, frames: int, *, key: Key[Array, ""
     return gather([chunk(model, k) for k in jax.random.split(key, -(-count // CHUNK))])
 
 
-def encode(model: ebm.JEPA, films: envs.Films) -> Encoded:
+def encode(model: ebm.JEPA, films: envs.Films) -> EncodedFilms:
     """What the model sees in films."""
     seen = jax.vmap(jax.vmap(model.encode))(films.pictures())
-    return Encoded(jnp.mean(seen.context, axis=1), seen.features, model.scale(films.actions))
+    return EncodedFilms(jnp.mean(seen.context, axis=1), seen.features, model.scale(films.actions))
 
 
-def gather(parts: list[Encoded]) -> Encoded:
+def gather(parts: list[EncodedFilms]) -> EncodedFilms:
     """One after another."""
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
-def play_films(model: ebm.JEPA, films: Encoded, count: int, frames: int, *, key: Key[Array, ""]) -> Encoded:
+def play_films(model: ebm.JEPA, films: EncodedFilms, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
     """Films of going for targets that were seen in other films, encoded."""
     pursue = ebm.Pursuit(model.action_space)
 
@@ -177,10 +177,10 @@ def draw_displacements(features: Array, actions: Array, key: Key[Array, ""], *, 
     return features[film, step], features[film, step + 1], actions[film, step]
 
 
-def draw_steps(sources: tuple[Encoded, ...], key: Key[Array, ""], *, steps: int = 2048, films: int = 128) -> ebm.Steps:
+def draw_steps(sources: tuple[EncodedFilms, ...], key: Key[Array, ""], *, steps: int = 2048, films: int = 128) -> ebm.Steps:
     """As many single steps and whole films from each source."""
 
-    def draw(source: Encoded, key: Key[Array, ""]) -> ebm.Steps:
+    def draw(source: EncodedFilms, key: Key[Array, ""]) -> ebm.Steps:
         which, when, whole = jax.random.split(key, 3)
         share = len(sources)
         count, length = source.actions.shape[:2]
