@@ -77,8 +77,7 @@ class Judge:
 
 def find_goal(problem: ebm.AbstractProblem) -> ebm.AbstractGoalEnergy | None:
     """The first goal of a problem: what an episode is about."""
-    nodes = jax.tree.leaves(getattr(problem, "energy", None), is_leaf=lambda node: isinstance(node, ebm.AbstractGoalEnergy))
-    return next((node for node in nodes if isinstance(node, ebm.AbstractGoalEnergy)), None)
+    return next(iter(ebm.goals(getattr(problem, "energy", None))), None)
 
 
 def find_tracked(problem: ebm.AbstractProblem) -> ebm.Reading | Separation | None:

@@ -1,5 +1,6 @@
 """Two Rooms, judged: episodes of the environment itself, beside those of who knows nothing, and of who knows all."""
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,8 +34,6 @@ Policy = Callable[[np.ndarray, dict[str, Any], int], np.ndarray]  # observation,
 
 def play(policy: Policy, seed: int, held: int = 1) -> Episode:
     """One episode, in which `policy` acts every `held` steps."""
-    import time
-
     env = gymnasium.make("TwoRooms-v0").unwrapped
     observation, info = env.reset(seed=seed)
     history, times = [], []

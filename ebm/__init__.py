@@ -46,6 +46,7 @@ from ._problem import AbstractProblem as AbstractProblem
 from ._problem import Evaluation as Evaluation
 from ._problem import Problem as Problem
 from ._problem import goal_axes as goal_axes
+from ._problem import goals as goals
 from ._reading import Reading as Reading
 from ._reading import readings as readings
 from ._representation import Representation as Representation

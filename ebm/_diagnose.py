@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from .objectives._objective import covariance
+
 SMALL = 1e-12
 WIDE = 300  # random features of a probe
 RIDGE = 1e-3  # of a probe, in variances of its inputs
@@ -41,8 +43,8 @@ def lidar(x: Float[Array, "group view feature"], delta: float = 1e-4) -> Float[A
     Thilak et al. 2023, "LiDAR", arXiv:2312.04000.
     """
     centers = jnp.mean(x, axis=1)
-    between = _covariance(centers)
-    within = _covariance((x - centers[:, None]).reshape(-1, x.shape[-1])) + delta * jnp.eye(x.shape[-1])
+    between = covariance(centers)
+    within = covariance((x - centers[:, None]).reshape(-1, x.shape[-1])) + delta * jnp.eye(x.shape[-1])
     values, vectors = jnp.linalg.eigh(within)
     whiten = (vectors / jnp.sqrt(values)) @ vectors.T
     return jnp.exp(_entropy(jnp.maximum(jnp.linalg.eigvalsh(whiten @ between @ whiten), 0.0)))
@@ -94,14 +96,9 @@ def rank_correlation(x: Float[Array, " sample"], y: Float[Array, " sample"]) -> 
     return jnp.sum(one * two) / jnp.maximum(jnp.sqrt(jnp.sum(one**2) * jnp.sum(two**2)), SMALL)
 
 
-def _covariance(x: Float[Array, "sample feature"]) -> Float[Array, "feature feature"]:
-    x = x - jnp.mean(x, axis=0)
-    return x.T @ x / max(x.shape[0] - 1, 1)
-
-
 def _variances(x: Float[Array, "sample feature"]) -> Float[Array, " feature"]:
     """Along the principal directions, largest first."""
-    return jnp.linalg.eigvalsh(_covariance(x))[::-1]
+    return jnp.linalg.eigvalsh(covariance(x))[::-1]
 
 
 def _entropy(sizes: Float[Array, " direction"]) -> Float[Array, ""]:

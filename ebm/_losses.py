@@ -55,7 +55,7 @@ class Steps(eqx.Module):
 
     **Arguments:**
 
-    - `single`: before and after one step. `actions`: in half ranges, shape (step, action).
+    - `before`, `after`: one step. `actions`: in half ranges, shape (step, action).
     - `films`: leaves (film, frame, ...). `film_actions`: shape (film, frame - 1, action).
     """
 

@@ -106,7 +106,7 @@ class AbstractProblem(eqx.Module):
 
         `ValueError` listing the names, if `name` is not among them or is needed; or if the shape differs.
         """
-        places = _goals(self) if name is None else dict(enumerate(_nodes(self)))
+        places = _goals(self) if name is None else dict(enumerate(goals(self)))
         known = ", ".join(repr(n) for n in sorted({energy.name for energy in places.values()})) or "none"
         if name is None and len({energy.name for energy in places.values()}) != 1:
             raise ValueError(f"`name` is needed to say which goal to change: this problem has {known}.")
@@ -114,7 +114,7 @@ class AbstractProblem(eqx.Module):
         if not chosen:
             raise ValueError(f"There is no goal named {name!r}: this problem has {known}.")
         goal = jnp.atleast_1d(to_float(goal))
-        return eqx.tree_at(lambda tree: [_nodes(tree)[i] for i in chosen], self, [places[i].towards(goal) for i in chosen])
+        return eqx.tree_at(lambda tree: [goals(tree)[i] for i in chosen], self, [places[i].towards(goal) for i in chosen])
 
 
 class Problem(AbstractProblem):
@@ -274,7 +274,7 @@ def goal_axes(problem: AbstractProblem) -> Any:
     """
     places = _goals(problem)
     unbatched = jax.tree.map(lambda _: None, problem)
-    return eqx.tree_at(lambda tree: [_nodes(tree)[i].goal for i in places], unbatched, [0] * len(places), is_leaf=lambda leaf: leaf is None)
+    return eqx.tree_at(lambda tree: [goals(tree)[i].goal for i in places], unbatched, [0] * len(places), is_leaf=lambda leaf: leaf is None)
 
 
 def _within(limits: Box, space: Box) -> Box:
@@ -294,11 +294,12 @@ def _within(limits: Box, space: Box) -> Box:
     return Box(low, high)
 
 
-def _nodes(problem: AbstractProblem) -> list[AbstractGoalEnergy]:
-    nodes = jax.tree.leaves(problem, is_leaf=lambda node: isinstance(node, AbstractGoalEnergy))
+def goals(tree: PyTree) -> list[AbstractGoalEnergy]:
+    """Every energy with a goal in a problem, an energy, or any other tree, in its order."""
+    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, AbstractGoalEnergy))
     return [node for node in nodes if isinstance(node, AbstractGoalEnergy)]
 
 
 def _goals(problem: AbstractProblem) -> dict[int, AbstractGoalEnergy]:
     """The goals that have numbers, and do not follow a reading instead."""
-    return {i: node for i, node in enumerate(_nodes(problem)) if node.goal.size > 0}
+    return {i: node for i, node in enumerate(goals(problem)) if node.goal.size > 0}

@@ -104,6 +104,11 @@ class Box(eqx.Module):
         """Half the width of the box: the unit in which planners state their noise."""
         return 0.5 * (self.high - self.low)
 
+    @property
+    def rest(self) -> Float[Array, "*horizon action"]:
+        """Zero, or what is nearest to it in the box: what is sent before anything is known."""
+        return jnp.clip(jnp.zeros_like(self.low), self.low, self.high)
+
     def clip(self, actions: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """The nearest actions inside the box, elementwise; NaN becomes the centre.
 

@@ -85,7 +85,7 @@ class Agent(eqx.Module):
 @compiled
 def _begin(agent: Agent, state: PyTree, key: Key[Array, ""]) -> tuple[Any, Array]:
     box = agent.problem.action_space
-    return agent.planner.init(agent.problem, state, key=key), jnp.clip(jnp.zeros(box.size), box.low, box.high)
+    return agent.planner.init(agent.problem, state, key=key), box.rest
 
 
 @compiled

@@ -77,7 +77,7 @@ class Collocation(AbstractPlanner):
         del state
         check_requirements(self, problem)
         box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        rest = box.rest
         return CollocationState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
 
     def adopt(self, problem, plan_state, actions):

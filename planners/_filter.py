@@ -58,7 +58,7 @@ class BackupFilter(AbstractFilter):
     def __call__(self, problem, state, action, now):
         box = problem.action_space
         action = problem.project(action[None], now)[0]
-        still = jnp.stack([action, box.clip(now.previous_action), jnp.clip(jnp.zeros(box.size), box.low, box.high), box.low, box.high])
+        still = jnp.stack([action, box.clip(now.previous_action), box.rest, box.low, box.high])
         behaviours = jnp.broadcast_to(still[:, None], (len(still), self.horizon, box.size))
         if self.backup is not None:
             behaviours = jnp.concatenate([behaviours, self.backup(problem, state, now, self.horizon)])

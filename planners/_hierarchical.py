@@ -116,11 +116,6 @@ def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:
         distances = jax.vmap(goal.distance)(plan.trajectory.states)
         return jnp.min(distances) <= jnp.maximum(goal.tolerance, 0.5 * distances[0])
 
-    pairs = zip(_goals(posed), _goals(problem), strict=True)
+    pairs = zip(ebm.goals(posed.energy), ebm.goals(problem.energy), strict=True)
     handed_down = [close(new) for new, old in pairs if new.goal is not old.goal]
     return jnp.all(jnp.stack(handed_down)) if handed_down else jnp.array(True)
-
-
-def _goals(problem: Any) -> list[ebm.AbstractGoalEnergy]:
-    nodes = jax.tree.leaves(problem.energy, is_leaf=lambda node: isinstance(node, ebm.AbstractGoalEnergy))
-    return [node for node in nodes if isinstance(node, ebm.AbstractGoalEnergy)]

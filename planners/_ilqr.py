@@ -71,7 +71,7 @@ class ILQR(AbstractPlanner):
         check_requirements(self, problem)
         key, noise_key = jax.random.split(key)
         box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        rest = box.rest
         actions = box.clip(rest + self.noise * box.half_range * white((self.horizon, box.size), key=noise_key))
         return ILQRState(actions, jnp.zeros(()), self.damping, key)
 

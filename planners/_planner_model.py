@@ -55,5 +55,5 @@ class PlannerModel(ebm.AbstractWorldModel):
             after = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), state, posed.model.step(state, plan.actions[0]))
             return (after, plan_state, plan.actions[0]), None
 
-        begin = state, self.planner.init(posed, state, key=jax.random.key(0)), jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        begin = state, self.planner.init(posed, state, key=jax.random.key(0)), box.rest
         return jax.lax.scan(advance, begin, jnp.arange(self.period))[0][0]

@@ -102,7 +102,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         del state
         check_requirements(self, problem)
         box = problem.action_space
-        mean = jnp.broadcast_to(jnp.clip(jnp.zeros(box.size), box.low, box.high), (self.knots, box.size))
+        mean = jnp.broadcast_to(box.rest, (self.knots, box.size))
         elites = jnp.broadcast_to(mean, (max(self.num_elites, 1), *mean.shape))
         return SamplingState(mean, self._initial(problem), elites, jnp.zeros(()), key)
 
@@ -115,7 +115,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         key, propose_key, world_key = jax.random.split(plan_state.key, 3)
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         box = problem.action_space
-        constant = jnp.stack([box.clip(now.previous_action), jnp.clip(jnp.zeros(box.size), box.low, box.high), box.low, box.high])
+        constant = jnp.stack([box.clip(now.previous_action), box.rest, box.low, box.high])
         anchors = jnp.broadcast_to(constant[:, None], (len(constant), self.knots, box.size))
         seeds = self.proposal.seeds(problem, state, now, self.horizon)
         if seeds.shape[0]:

@@ -57,7 +57,7 @@ class AbstractSequenceSearch(AbstractPlanner):
         check_requirements(self, problem)
         choices_of(problem, self.choices, self.resolution)  # what cannot be done is found here
         box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        rest = box.rest
         return SequenceState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
 
     def plan(self, problem, state, plan_state, now):

@@ -62,7 +62,7 @@ class Subgoals(AbstractPlanner):
         del state
         check_requirements(self, problem)
         goal, box = self._goal(problem), problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        rest = box.rest
         return SubgoalState(self._all(goal.goal), jnp.broadcast_to(rest, (self.horizon, box.size)), key)
 
     def plan(self, problem, state, plan_state, now):
@@ -121,8 +121,7 @@ class Subgoals(AbstractPlanner):
 
     @staticmethod
     def _goal(problem) -> ebm.AbstractGoalEnergy:
-        nodes = jax.tree.leaves(problem, is_leaf=lambda node: isinstance(node, ebm.AbstractGoalEnergy))
-        goals = [node for node in nodes if isinstance(node, ebm.AbstractGoalEnergy)]
+        goals = ebm.goals(problem)
         if len(goals) != 1:
             raise ValueError(f"Subgoals needs an energy with one goal, such as `ebm.Approach`, and this problem has {len(goals)}.")
         return goals[0]

@@ -81,7 +81,7 @@ def _try(agent: Agent, start: PyTree, noises: Float[Array, " trial"], steps: int
     def episode(noise):
         trial = _with_noise(agent, noise)
         box = problem.action_space
-        rest = jnp.clip(jnp.zeros(box.size), box.low, box.high)
+        rest = box.rest
 
         def step(carry, tick):
             state, plan_state, action = carry
