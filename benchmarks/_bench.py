@@ -20,9 +20,10 @@ class Bench:
     """
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
-    """Which one, or `all`; or `realtime`, in real time; or `peers`, for other libraries, which are installed beside ours."""
+    """Which one, or `all`; or `realtime`, in real time; `peers`, other libraries, which are installed beside ours; `objectives`, a training
+    for every row."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
-    """Only these rows: names, or parts of names. Repeatable. Not for `realtime` and `peers`, which have no rows to choose from."""
+    """Only these rows: names, or parts of names. Repeatable. Not for `realtime` and `peers`."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """At most so many per row, for a quick look."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = RESULTS
@@ -137,4 +138,11 @@ def _realtime(options: Bench, console: Any) -> None:
         raise Interrupted(f"`ebm bench realtime` goes on from here; so far: {path}")
 
 
-SPECIAL = {"realtime": _realtime, "peers": _peers}  # suites that are not made of rows
+def _objectives(options: Bench, console: Any) -> None:
+    from ._objectives import EPISODES, run_objectives, table
+
+    path, folder = options.out / "objectives.json", Path("runs") / "objectives"
+    console.print(table(run_objectives(path, folder, console, only=options.rows, episodes=options.episodes or EPISODES)))
+
+
+SPECIAL = {"realtime": _realtime, "peers": _peers, "objectives": _objectives}  # suites that are not made of rows

@@ -12,7 +12,9 @@ from jaxtyping import Array, Float, Key
 
 import ebm
 import envs
-from ebm import nets, objectives
+from ebm import nets
+
+from . import _rooms_objectives
 
 SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
 HELD = 5  # steps for which an action is held
@@ -34,6 +36,8 @@ class Settings(NamedTuple):
     frames: int = 13
     play: int = 24000
     predictor_steps: int = 8000
+    objective: str = "recipe"
+    without: str = ""
 
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
@@ -53,22 +57,14 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEP
     return lower, ebm.JEPA(encoder=encoder, predictor=over, coordinates=head, **shared)
 
 
-def composition(settings: Settings, *, key: Key[Array, ""]) -> objectives.Composition:
-    """What features and context are trained for."""
-    weigh = objectives.Weighted
-    return objectives.Composition(
-        {
-            "context rate": weigh(objectives.CodingRate("context"), 4.0),
-            "context constancy": weigh(objectives.Constancy("context"), 50.0),
-            "variance": weigh(objectives.Variance("features"), 16.0),
-            "covariance": weigh(objectives.Covariance("features"), 8.0),
-            "film variance": weigh(objectives.FilmVariance("features"), 16.0),
-            "cross covariance": weigh(objectives.CrossCovariance(), 8.0),
-            "time similarity": weigh(objectives.TimeSimilarity("features"), 1.0),
-            "inverse dynamics": weigh(objectives.InverseDynamics(settings.features, 2, key=key), 25.0, 5.0),
-            "prediction": weigh(objectives.Prediction(), 4.0),
-        }
-    )
+def check(settings: Settings) -> None:
+    """Whether there are such an objective and such a term.
+
+    **Raises:**
+
+    `UsageError` if not.
+    """
+    _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=jax.random.key(0))
 
 
 def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
@@ -109,10 +105,12 @@ def train(settings: Settings, folder: Path, report: Report) -> None:
         path = folder / f"{name}.safetensors"
         return ebm.fit(trainer, module, key=key, checkpoint=path, report=lambda step, parts: report(name, step, trainer.steps, parts))
 
-    joint = ebm.Joint(lower, composition(settings, key=keys[1]))
+    objective = _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=keys[1])
+    joint = _rooms_objectives.join(lower, objective)
     draw = eqx.Partial(draw_batch, films=settings.joint_films, frames=settings.joint_frames)
     steps = settings.joint_steps
-    joint = stage("joint", ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps), joint, keys[2])
+    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps, settle=lambda learner, share: learner.settle(share))
+    joint = stage("joint", trainer, joint, keys[2])
     films = encode_films(joint.model, settings.films, settings.frames, key=keys[3])
     steps = settings.head_steps
     draw = eqx.Partial(draw_displacements, films.features, films.actions)

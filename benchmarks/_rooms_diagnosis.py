@@ -41,6 +41,12 @@ LIGHTS = {
 }
 
 
+def worst(diagnosis: dict[str, float | None]) -> str:
+    """The worst of all lights."""
+    colors = {light.color(float("nan") if diagnosis[name] is None else diagnosis[name]) for name, light in LIGHTS.items()}  # pyright: ignore[reportArgumentType]
+    return next(color for color in ("red", "amber", "green") if color in colors)
+
+
 def diagnose(model: ebm.JEPA) -> dict[str, float]:
     """Every measure by name; those in `LIGHTS` have a light."""
     return {name: float(value) for name, value in _measure(model, jax.random.key(SEED)).items()}

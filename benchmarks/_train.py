@@ -23,7 +23,7 @@ class Train:
     recipe: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE", help_behavior_hint="")]]
     """What to train: two-rooms."""
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
-    """What is different from the recipe, such as seed=1 or joint_steps=500."""
+    """What is different from the recipe, such as seed=1, joint_steps=500, objective=sigreg or without="inverse dynamics"."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """The run folder. Default runs/<recipe>-<seed>."""
 
@@ -39,6 +39,7 @@ class Train:
         if self.recipe not in RECIPES:
             raise UsageError(f"there is no recipe {self.recipe!r}.{near(self.recipe, RECIPES)} There are {', '.join(RECIPES)}.")
         settings = _rooms.Settings(**read_settings(self.settings, _rooms.Settings._field_defaults))
+        _rooms.check(settings)
         folder = self.out or Path("runs") / f"{self.recipe}-{settings.seed}"
         begin(folder, {"recipe": self.recipe, "settings": settings._asdict()}, command)
         keep_compiled()
@@ -64,18 +65,21 @@ class Train:
         return 0
 
 
-def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, int]:
+def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:
     """`key=value`, checked.
 
     **Raises:**
 
     `UsageError` for a key there is not, or a value that does not fit.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")
         if key not in known:
             raise UsageError(f"{word!r}: there is no setting {key!r}.{near(key, known)} There are {', '.join(known)}.")
+        if isinstance(known[key], str):
+            found[key] = value
+            continue
         try:
             found[key] = int(value)
         except ValueError as error:

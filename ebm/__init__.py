@@ -4,6 +4,7 @@ from . import _neighbours as _neighbours  # first: it refuses strangers of our n
 
 # isort: split
 from ._approach import Approach as Approach
+from ._average import Average as Average
 from ._diagnose import action_sensitivity as action_sensitivity
 from ._diagnose import effective_rank as effective_rank
 from ._diagnose import lidar as lidar
@@ -37,6 +38,7 @@ from ._losses import Steps as Steps
 from ._losses import displacement_loss as displacement_loss
 from ._losses import joint_loss as joint_loss
 from ._losses import prediction_loss as prediction_loss
+from ._masking import hide as hide
 from ._model import AbstractWorldModel as AbstractWorldModel
 from ._model import Feedback as Feedback
 from ._model import Linearization as Linearization

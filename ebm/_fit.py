@@ -16,6 +16,11 @@ from ._serialize import load, save
 Loss = Callable[[Any, PyTree, Float[Array, ""], Key[Array, ""]], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
 
 
+def _unchanged(module: Any, share: Float[Array, ""]) -> Any:
+    del share
+    return module
+
+
 class Progress(eqx.Module):
     """Where a training is: the module, the optimiser's state, and how many steps were taken."""
 
@@ -33,6 +38,7 @@ class Trainer(eqx.Module):
     - `draw`: `key -> batch`. Part of the compiled epoch, so that data are made where they are used.
     - `optimiser`: from Optax; its schedule counts steps.
     - `steps`: of the whole training. `epoch`: of one compiled call, a divisor of `steps`.
+    - `settle`: `(module, share) -> module`, after every step, for what moves without learning, such as an average.
     """
 
     loss: Loss
@@ -40,6 +46,7 @@ class Trainer(eqx.Module):
     optimiser: optax.GradientTransformation = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     epoch: int = eqx.field(static=True, default=100)
+    settle: Callable[[Any, Float[Array, ""]], Any] = _unchanged
 
     def __check_init__(self):
         if self.steps < 1 or self.epoch < 1 or self.steps % self.epoch:
@@ -53,25 +60,28 @@ class Trainer(eqx.Module):
 
     def advance(self, progress: Progress, key: Key[Array, ""]) -> tuple[Progress, dict[str, Float[Array, ""]]]:
         """One epoch later, and the mean over it of the loss, its named parts and the norm of the gradient."""
-        learns, stays = eqx.partition(progress.module, trainable(progress.module))
+        learning = trainable(progress.module)
+        arrays, rest = eqx.partition(progress.module, eqx.is_array)
 
         def improve(carry, step):
-            learns, optimiser_state = carry
+            arrays, optimiser_state = carry
+            learns, stays = eqx.partition(eqx.combine(arrays, rest), learning)
             draw_key, loss_key = jax.random.split(jax.random.fold_in(key, step))
-            batch = self.draw(draw_key)
+            batch, share = self.draw(draw_key), step / self.steps
 
             def measure(learns):
-                return self.loss(eqx.combine(learns, stays), batch, step / self.steps, loss_key)
+                return self.loss(eqx.combine(learns, stays), batch, share, loss_key)
 
             (loss, parts), gradient = eqx.filter_value_and_grad(measure, has_aux=True)(learns)
             updates, optimiser_state = self.optimiser.update(gradient, optimiser_state, learns)
             parts = parts | {"loss": loss, "gradient": optax.tree.norm(gradient)}
-            return (eqx.apply_updates(learns, updates), optimiser_state), parts
+            module = self.settle(eqx.combine(eqx.apply_updates(learns, updates), stays), share)
+            return (eqx.filter(module, eqx.is_array), optimiser_state), parts
 
         steps = progress.step + jnp.arange(self.epoch)
-        (learns, optimiser_state), parts = jax.lax.scan(improve, (learns, progress.optimiser_state), steps)
+        (arrays, optimiser_state), parts = jax.lax.scan(improve, (arrays, progress.optimiser_state), steps)
         means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
-        return Progress(eqx.combine(learns, stays), optimiser_state, progress.step + self.epoch), means
+        return Progress(eqx.combine(arrays, rest), optimiser_state, progress.step + self.epoch), means
 
 
 def fit(

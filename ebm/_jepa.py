@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ._average import Average
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
 from ._representation import Representation, split, standardise
@@ -123,10 +124,10 @@ def is_network(part: Any) -> bool:
 def trainable(tree: PyTree) -> PyTree:
     """A filter for `eqx.partition`: True for the parameters of networks, which are all layers of `equinox.nn`.
 
-    Goals, weights, action boxes and scales do not learn, although they are arrays.
+    Goals, weights, action boxes and scales do not learn, although they are arrays; nor does an `Average`, although it has layers.
     """
 
     def mark(part: Any) -> PyTree:
         return jax.tree.map(eqx.is_inexact_array, part) if is_network(part) else jax.tree.map(lambda _: False, part)
 
-    return jax.tree.map(mark, tree, is_leaf=is_network)
+    return jax.tree.map(mark, tree, is_leaf=lambda part: is_network(part) or isinstance(part, Average))

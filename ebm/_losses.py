@@ -3,10 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
+from ._average import Average
 from ._displacement import Displacement
 from ._jepa import JEPA
+from ._masking import hide
 from ._representation import Representation
 from .nets import AbstractPredictor
 from .objectives import Composition, Outcome
@@ -18,28 +20,60 @@ Terms = dict[str, Float[Array, ""]]
 
 
 class Joint(eqx.Module):
-    """What learns together: a JEPA, and objectives, which may bring networks of their own."""
+    """What learns together: a JEPA, and objectives, which may bring networks of their own.
+
+    **Arguments:**
+
+    - `target`: an average of the encoder, for objectives that distil from one.
+    - `hidden`: the share of a picture that is hidden, for objectives that guess it.
+    """
 
     model: JEPA
     objective: Composition
+    target: Average | None = None
+    hidden: float = eqx.field(static=True, default=0.0)
 
-    def imagine(self, observations: PyTree, actions: Float[Array, "film step action"]) -> Outcome:
+    def imagine(self, observations: PyTree, actions: Float[Array, "film step action"], key: Key[Array, ""] | None = None) -> Outcome:
         """Encode every frame of a batch of films, and predict each film from its first frame.
 
         **Arguments:**
 
         - `observations`: leaves (film, frame, ...). `actions`: actuator units.
+        - `key`: for objectives that draw something.
         """
-        encoded = jax.vmap(jax.vmap(self.model.encode))(observations)
+        encode = jax.vmap(jax.vmap(self.model.encode))
+        encoded = encode(observations)
         first = jax.tree.map(lambda leaf: leaf[:, 0], encoded)
         predicted = jax.vmap(self.model.rollout)(first, actions).features[:, 1:]
-        return Outcome(encoded, predicted, self.model.scale(actions))
+        targets = masked = None
+        if self.target is not None:
+            slow = eqx.tree_at(lambda model: model.encoder, self.model, self.target.network)
+            targets = jax.lax.stop_gradient(jax.vmap(jax.vmap(slow.encode))(observations))
+        if self.hidden:
+            if key is None:
+                raise ValueError("`hidden` needs a key: where pictures are hidden is drawn.")
+            key, hide_key = jax.random.split(key)
+            masked = encode(hide(observations, self.hidden, key=hide_key))
+        return Outcome(encoded, predicted, self.model.scale(actions), key, targets, masked)
+
+    def settle(self, share: Float[Array, ""]) -> "Joint":
+        """The same with its average a step nearer to the encoder."""
+        if self.target is None:
+            return self
+        return eqx.tree_at(lambda learner: learner.target, self, self.target.follow(self.model.encoder, share))
 
 
 def joint_loss(learner: Joint, batch: tuple[PyTree, Array], share: Float[Array, ""], key: Array) -> tuple[Float[Array, ""], Terms]:
-    """The composition over a batch of films: observations (film, frame, ...) and actions (film, frame - 1, action)."""
-    del key
-    return learner.objective(learner.imagine(*batch), share)
+    """The composition over a batch of films: observations (film, frame, ...) and actions (film, frame - 1, action).
+
+    Its parts are the terms before they were weighed, and after it (`… weighed`), and how much each pulls (`… pull`).
+    """
+    outcome = learner.imagine(*batch, key)
+    loss, values = learner.objective(outcome, share)
+    terms = learner.objective.terms
+    weighed = {f"{name} weighed": terms[name].at(share) * value for name, value in values.items()}
+    pull = {f"{name} pull": value for name, value in learner.objective.pull(jax.lax.stop_gradient(outcome), share).items()}
+    return loss, values | weighed | pull
 
 
 def displacement_loss(head: Displacement, batch: tuple[Array, Array, Array], share: Float[Array, ""], key: Array) -> tuple[Array, Terms]:

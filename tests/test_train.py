@@ -2,10 +2,14 @@
 
 import json
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import _rooms, _rooms_diagnosis, _rooms_eval
+import ebm
+from benchmarks import _objectives, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives
 from benchmarks._cli import run
 from benchmarks._train import begin, read_settings
 
@@ -35,6 +39,45 @@ def test_a_training_ends_in_a_model_that_plans(tmp_path, capsys):
     before = (folder / "eval.json").read_bytes()
     assert run(["eval", str(folder), *options]) == 0
     assert (folder / "eval.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_table_of_objectives_trains_judges_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_objectives, "BUDGET", tuple(SMALL))
+    monkeypatch.chdir(tmp_path)
+    options = ["bench", "objectives", "--rows", "masked-ema", "--rows", "without door", "--episodes", "1", "--out", str(tmp_path)]
+    assert run(options) == 2
+    assert "no such row" in capsys.readouterr().err
+    options[5] = "without variance"
+    assert run(options) == 0
+    record = json.loads((tmp_path / "objectives.json").read_text())
+    assert set(record["rows"]) == {"objective masked-ema", "without variance"}
+    assert record["rows"]["without variance"]["light"] == "red"
+    before = record["rows"]["objective masked-ema"]
+    assert run(options) == 0
+    assert json.loads((tmp_path / "objectives.json").read_text())["rows"]["objective masked-ema"] == before
+
+
+@pytest.mark.parametrize("name", ["masked-ema", "subspace-sigreg"])
+def test_an_objective_learns_something(name):
+    """One step moves the encoder; the loss is finite, and its pulls add up."""
+    settings = _rooms.Settings(features=8, context=8, width=16, joint_films=4, joint_frames=3, objective=name)
+    key = jax.random.key(0)
+    lower, _ = _rooms.build(settings, key=key)
+    learner = _rooms_objectives.join(lower, _rooms_objectives.compose(name, "", 8, 8, key=key))
+    batch = _rooms.draw_batch(key, films=4, frames=3)
+    slope, parts = eqx.filter_jit(eqx.filter_grad(ebm.joint_loss, has_aux=True))(learner, batch, jnp.float32(0.0), key)
+    sizes = [float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(slope.model.encoder)]
+    assert np.all(np.isfinite(sizes))
+    assert max(sizes) > 0
+    assert sum(float(value) for part, value in parts.items() if part.endswith("pull")) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_objectives_and_terms_are_known_before_a_folder_is_made(tmp_path, capsys):
+    for word, remedy in (("objective=vicregg", "'vicreg'"), ("without=prediktion", "'prediction'")):
+        assert run(["train", "two-rooms", word, "--out", str(tmp_path / "run")]) == 2
+        assert remedy in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 FLOORS = {"oracle": (1.0, 1.0), "still": (0.0, 0.0), "random": (0.0, 0.2), "straight": (0.1, 0.8)}

@@ -1,15 +1,31 @@
-"""Objectives: what a representation is trained for, one a file."""
+"""Objectives: what a representation is trained for, one a file; and the weights that papers give them."""
 
+from ._barlow_twins import BarlowTwins as BarlowTwins
 from ._coding_rate import CodingRate as CodingRate
 from ._constancy import Constancy as Constancy
 from ._covariance import Covariance as Covariance
 from ._cross_covariance import CrossCovariance as CrossCovariance
+from ._distillation import Distillation as Distillation
+from ._expander import Expander as Expander
 from ._film_variance import FilmVariance as FilmVariance
+from ._infonce import InfoNCE as InfoNCE
 from ._inverse_dynamics import InverseDynamics as InverseDynamics
+from ._masked_distillation import MaskedDistillation as MaskedDistillation
 from ._objective import AbstractObjective as AbstractObjective
 from ._objective import Composition as Composition
 from ._objective import Outcome as Outcome
 from ._objective import Weighted as Weighted
 from ._prediction import Prediction as Prediction
+from ._published import barlow_twins as barlow_twins
+from ._published import eb_jepa as eb_jepa
+from ._published import lejepa as lejepa
+from ._published import pldm as pldm
+from ._published import vicreg as vicreg
+from ._sigreg import SIGReg as SIGReg
+from ._sigreg import draw_subspaces as draw_subspaces
+from ._sim_siam import SimSiam as SimSiam
+from ._sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
+from ._straightening import Straightening as Straightening
 from ._time_similarity import TimeSimilarity as TimeSimilarity
 from ._variance import Variance as Variance
+from ._whitening import Whitening as Whitening

@@ -5,7 +5,8 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import optax
+from jaxtyping import Array, Float, Key
 
 from .._representation import Representation
 from .._types import to_float
@@ -19,11 +20,17 @@ class Outcome(eqx.Module):
     - `encoded`: leaves (film, frame, ...).
     - `predicted`: the features after every action, shape (film, frame - 1, feature).
     - `actions`: in half ranges of their box, shape (film, frame - 1, action).
+    - `key`: for objectives that draw something, such as directions.
+    - `targets`: like `encoded`, by a copy of the encoder that follows it slowly; through it nothing learns.
+    - `masked`: like `encoded`, of the same pictures with parts of them hidden.
     """
 
     encoded: Representation
     predicted: Float[Array, "film step feature"]
     actions: Float[Array, "film step action"]
+    key: Key[Array, ""] | None = None
+    targets: Representation | None = None
+    masked: Representation | None = None
 
 
 class AbstractObjective(eqx.Module):
@@ -62,6 +69,24 @@ class Composition(eqx.Module):
         values = {name: term.objective(outcome) for name, term in self.terms.items()}
         return sum((self.terms[name].at(share) * value for name, value in values.items()), jnp.float32(0.0)), values
 
+    def pull(self, outcome: Outcome, share: Float[Array, ""] | float = 1.0) -> dict[str, Float[Array, ""]]:
+        """How much each term, weighed, pulls at what was encoded and predicted: its share of the norms of all these gradients.
+
+        Where one term has nearly all of it, the others are not being learned.
+        """
+
+        def norm(term: Weighted) -> Array:
+            def value(moved):
+                encoded, predicted, masked = moved
+                seen = Outcome(encoded, predicted, outcome.actions, outcome.key, outcome.targets, masked)
+                return term.at(share) * term.objective(seen)
+
+            return optax.tree.norm(jax.grad(value)((outcome.encoded, outcome.predicted, outcome.masked)))
+
+        norms = {name: norm(term) for name, term in self.terms.items()}
+        whole = jnp.maximum(sum(norms.values(), jnp.float32(0.0)), 1e-12)
+        return {name: value / whole for name, value in norms.items()}
+
     def without(self, *names: str) -> "Composition":
         """The same without some terms.
 
@@ -95,6 +120,25 @@ def off_diagonal_mean(matrix: Float[Array, "feature feature"]) -> Float[Array, "
 def read(outcome: Outcome, of: str) -> Float[Array, "film frame feature"]:
     """One block of what was encoded."""
     return outcome.encoded.read(of)
+
+
+def views(outcome: Outcome, of: str) -> tuple[Float[Array, "film step feature"], Float[Array, "film step feature"]]:
+    """The same thing seen twice: of features, as it was predicted and as it came; of the context, in a frame and in the next."""
+    block = read(outcome, of)
+    return outcome.predicted if of == "features" else block[:, :-1], block[:, 1:]
+
+
+def directions(outcome: Outcome, count: int, size: int) -> Float[Array, "direction feature"]:
+    """Drawn evenly from the sphere, anew for every batch.
+
+    **Raises:**
+
+    `ValueError` if the outcome has no key.
+    """
+    if outcome.key is None:
+        raise ValueError("An objective that draws directions needs `Outcome(key=...)`: `ebm.joint_loss` gives one.")
+    drawn = jax.random.normal(outcome.key, (count, size))
+    return drawn / jnp.linalg.norm(drawn, axis=-1, keepdims=True)
 
 
 def deviation(variance: Float[Array, " feature"]) -> Float[Array, " feature"]:

@@ -9,7 +9,7 @@ from ._objective import AbstractObjective, read
 class TimeSimilarity(AbstractObjective):
     """The mean squared difference between frames that follow each other: smooth features are easier to predict.
 
-    Too much of it and they become slow ones. Sobal et al. 2025, arXiv:2502.14819 (who sum over the numbers: divide that weight by D).
+    Too much of it and they become slow ones. Sobal et al. 2025, arXiv:2502.14819.
 
     **Arguments:**
 
