@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from ._errors import Interrupted, UsageError
+from ._errors import Interrupted, UsageError, missing
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
+MODELS = Path(__file__).parent / "models"  # trained ones, that come with the package
 RULE = "within 4.5 px of the goal after the last of 200 steps"
 
 
@@ -22,7 +23,7 @@ class Eval:
     """
 
     folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN", help_behavior_hint="")]]
-    """A run folder that `ebm train` wrote."""
+    """A run folder that `ebm train` wrote; or two-rooms, for a model that is part of the package, judged in runs/eval-two-rooms."""
     episodes: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 200
     """How many."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")] = 0
@@ -35,6 +36,8 @@ class Eval:
     """Rounds of improvement per plan."""
     horizon: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 18
     """Steps of the model planned ahead, of 5 steps of the environment each."""
+    page: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True
+    """Write report.html, with a film of plans; needs the extra `report`."""
 
     def run(self, command: str) -> int:
         """The exit code."""
@@ -48,10 +51,11 @@ class Eval:
         if self.episodes < 1:
             raise UsageError(f"--episodes {self.episodes}: must be at least 1.")
         keep_compiled()
-        model, region = _rooms.load(self.folder)
+        trained, folder = find(self.folder)
+        model, region = _rooms.load(trained)
         planner = _rooms_eval.make_planner(self.planner, model, region, self.horizon, self.samples, self.iterations)
         name = f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}"
-        path, console = self.folder / RESULT, Console(stderr=True)
+        path, console = folder / RESULT, Console(stderr=True)
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
         record |= {
             "diagnosis": clean(_rooms_diagnosis.diagnose(model)),
@@ -72,9 +76,25 @@ class Eval:
         except KeyboardInterrupt as stop:
             raise Interrupted(f"the same command goes on from here: {path}") from stop
         seeds = [str(seed) for seed in range(self.seed, self.seed + self.episodes)]
+        judged = {row: [record["rows"][row][seed] for seed in seeds] for row in rows}
         console.print(_lights(record["diagnosis"], _rooms_diagnosis.LIGHTS))
-        console.print(_table({row: [record["rows"][row][seed] for seed in seeds] for row in rows}))
+        console.print(_table(judged))
+        if self.page and not missing("matplotlib", "imageio_ffmpeg"):
+            from ._rooms_page import write_page
+
+            page = write_page(folder, record, judged, (model, planner))
+            console.print(f"page: {page}", markup=False, soft_wrap=True, highlight=False)
         return 0
+
+
+def find(folder: Path) -> tuple[Path, Path]:
+    """Where the model is, and where the results go: for models that are part of the package, a folder of their own."""
+    shipped = MODELS / folder
+    if not folder.exists() and len(folder.parts) == 1 and shipped.is_dir():
+        results = Path("runs") / f"eval-{folder}"
+        results.mkdir(parents=True, exist_ok=True)
+        return shipped, results
+    return folder, folder
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:

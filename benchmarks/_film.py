@@ -96,11 +96,11 @@ class Film:
 class Encoder:
     """Turns pictures into an MP4 file, with the `ffmpeg` that imageio-ffmpeg brings; use it in a `with` statement."""
 
-    def __init__(self, path: Path, rate: float):
+    def __init__(self, path: Path, rate: float, size: tuple[int, int] = SIZE):
         import imageio_ffmpeg  # of the extra `report`
 
-        size, codec = f"{SIZE[1]}x{SIZE[0]}", ["-c:v", "libx264", "-crf", "23", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
-        given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{rate:.6g}", "-i", "-"]
+        shape, codec = f"{size[1]}x{size[0]}", ["-c:v", "libx264", "-crf", "23", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+        given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", shape, "-r", f"{rate:.6g}", "-i", "-"]
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *given, *codec, "-movflags", "+faststart", str(path)]
         # A group of its own: Ctrl-C is for us, and the film is finished. imageio-ffmpeg's own writer forks, which JAX's threads forbid.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)

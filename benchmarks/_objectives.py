@@ -66,7 +66,7 @@ def judge(run: Path, changes: tuple[str, ...], episodes: int) -> dict[str, Any]:
     """One row: trained, diagnosed, and its episodes beside the straight line's."""
     settings = (*BUDGET, *changes)
     Train("two-rooms", settings, run).run(shlex.join(["ebm", "train", "two-rooms", *settings]))
-    Eval(run, episodes=episodes).run("")
+    Eval(run, episodes=episodes, page=False).run("")
     judged = json.loads((run / RESULT).read_text(encoding="utf-8"))
     planner = next(row for row in judged["rows"] if row not in FLOORS)
     seeds = [str(seed) for seed in range(episodes)]

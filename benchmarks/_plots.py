@@ -82,7 +82,7 @@ def draw_fan(axes: Axes, run: Run) -> None:
         axes.axhline(value, color=color, linewidth=1.2, linestyle=(0, (5, 3)), label="goal" if not column else None)
     unit = tracked.get("unit")
     axes.set(xlabel="time (s)", ylabel=f"{tracked.get('label', '')}{f' ({unit})' if unit else ''}")
-    _legend(axes)
+    legend(axes)
 
 
 def draw_energy(axes: Axes, run: Run) -> None:
@@ -100,7 +100,7 @@ def draw_energy(axes: Axes, run: Run) -> None:
         if high > 0 and positive and max(positive) > 200 * np.median(positive):
             axes.set_yscale("symlog", linthresh=max(float(np.percentile(positive, 10)), 1e-6 * max(abs(low), high)))
     axes.set(xlabel="time (s)", ylabel="energy of a step")
-    _legend(axes)
+    legend(axes)
 
 
 def draw_margins(axes: Axes, run: Run) -> None:
@@ -125,7 +125,7 @@ def draw_margins(axes: Axes, run: Run) -> None:
     axes.axhline(0, color=DANGER, linewidth=1.3)
     axes.set_ylim(low, high)
     axes.set(xlabel="time (s)", ylabel="margin (SI units)")
-    _legend(axes)
+    legend(axes)
 
 
 def draw_times(axes: Axes, run: Run) -> None:
@@ -144,7 +144,7 @@ def draw_times(axes: Axes, run: Run) -> None:
     if period <= 1.2 * edge:
         axes.axvline(period, color=INK, linewidth=1.2, linestyle=":", label=f"control period {period:.0f} ms")
     axes.set(xlabel="time of a replan (ms)", ylabel="replans")
-    _legend(axes)
+    legend(axes)
 
 
 def limits(runs: Sequence[Run], kind: str) -> tuple[float, float] | None:
@@ -178,6 +178,7 @@ def replan_times(run: Run) -> list[float]:
     return [step["replan_ms"] for step in run.steps if step.get("replan_ms") is not None]
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
+    """A legend, if there is something to say in it."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="best", ncols=2 if len(axes.get_legend_handles_labels()[1]) > 3 else 1)

@@ -138,7 +138,12 @@ def section(title: str, text: str, runs: Mapping[str, Run], make: Callable[[Run]
 def video(run: Run) -> str:
     """The film, inside the page."""
     assert run.video is not None
-    data = base64.b64encode(run.video.read_bytes()).decode()
+    return embedded_film(run.video)
+
+
+def embedded_film(path: Path) -> str:
+    """An MP4 file, inside the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
     return f'<video controls autoplay muted loop playsinline src="data:video/mp4;base64,{data}"></video>'
 
 

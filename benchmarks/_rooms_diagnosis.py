@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import ebm
 import envs
@@ -80,10 +81,26 @@ def _measure(model: ebm.JEPA, key: Any) -> dict[str, Any]:
     }
 
 
+@eqx.filter_jit
+def _readout(model: ebm.JEPA, key: Any) -> Any:
+    films = envs.draw_films(key, FILMS // 4, FRAMES, through_door=0.3, near_wall=0.4, held=HELD)
+    seen = jax.lax.map(jax.vmap(model.encode), films.pictures()).features
+    return _places(seen.reshape(-1, seen.shape[-1]), films.states.position)
+
+
+def readout(model: ebm.JEPA) -> Any:
+    """What draws features into a picture: offset and matrix by which they are read as places, px, shape (1 + feature, 2)."""
+    return np.asarray(_readout(model, jax.random.key(SEED)))
+
+
+def _places(flat: Any, place: Any) -> Any:
+    inputs = jnp.concatenate([jnp.ones((len(flat), 1)), flat], axis=-1)
+    return jnp.linalg.lstsq(inputs, place.reshape(-1, 2))[0]
+
+
 def _leak(after: Any, flat: Any, place: Any, actions: Any, wall: Any) -> Any:
     """Of the steps that the wall blocked, the share that the model takes clearly beyond it; places are read off by a linear probe."""
-    inputs = jnp.concatenate([jnp.ones((len(flat), 1)), flat], axis=-1)
-    weights = jnp.linalg.lstsq(inputs, place.reshape(-1, 2))[0]
+    weights = _places(flat, place)
     guessed = (weights[0] + after @ weights[1:])[..., 0]
     start, end, line = place[:, :-1, 0], place[:, 1:, 0], wall[:, None]
     side = jnp.sign(start - line)

@@ -30,10 +30,12 @@ class Episode(NamedTuple):
 
 
 Policy = Callable[[np.ndarray, dict[str, Any], int], np.ndarray]  # observation, info, tick -> action
+Watch = Callable[[np.ndarray, dict[str, Any]], None]  # observation, info
+Told = Callable[[planners.Plan], None]
 
 
-def play(policy: Policy, seed: int, held: int = 1) -> Episode:
-    """One episode, in which `policy` acts every `held` steps."""
+def play(policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -> Episode:
+    """One episode, in which `policy` acts every `held` steps, and `watch` sees every one."""
     env = gymnasium.make("TwoRooms-v0").unwrapped
     observation, info = env.reset(seed=seed)
     history, times = [], []
@@ -42,6 +44,8 @@ def play(policy: Policy, seed: int, held: int = 1) -> Episode:
         action = policy(observation, info, tick)
         times.append(1e3 * (time.perf_counter() - start))
         for _ in range(held):
+            if watch is not None:
+                watch(observation, info)
             observation, _, _, _, info = env.step(action)
             history.append(info)
     distances = [float(info["distance"]) for info in history]
@@ -54,8 +58,8 @@ def pose(model: ebm.JEPA) -> ebm.Problem:
     return ebm.Problem(model, ebm.Approach("features", goal, tolerance=TOLERANCE, name="goal"))
 
 
-def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Policy:
-    """A policy that plans in a learned world, from pictures."""
+def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int, told: Told | None = None) -> Policy:
+    """A policy that plans in a learned world, from pictures; `told` hears of every plan."""
     agent = planners.Agent(pose(model), planner, ebm.Encoded())
     memory: Any = None
 
@@ -64,7 +68,9 @@ def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Po
         if tick == 0:
             agent = eqx.tree_at(lambda a: a.problem, agent, _towards(agent.problem, info["goal_picture"]))
             memory = agent.init(key=jax.random.key(seed))
-        action, memory = agent.act(observation, memory)
+        action, plan, memory = agent.decide(observation, memory)
+        if told is not None:
+            told(plan)
         return np.asarray(action)
 
     return policy

@@ -110,7 +110,7 @@ def read_run(folder: Path) -> Run:
             f"{str(folder)!r} holds no run: there is no readable {CONFIG} in it. Give a folder that `ebm control` wrote."
         ) from error
     video = folder / VIDEO
-    steps, episodes = _lines(folder / METRICS), _lines(folder / EPISODES)
+    steps, episodes = read_lines(folder / METRICS), read_lines(folder / EPISODES)
     told = {episode["episode"] for episode in episodes}
     untold = dict.fromkeys(step["episode"] for step in steps if step["episode"] not in told)
     episodes += [_unfinished(config, [step for step in steps if step["episode"] == episode]) for episode in untold]
@@ -150,7 +150,8 @@ def _unfinished(config: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str
     return row | {"steps": len(steps), "terminated": False, "interrupted": True, "success": None}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of a run folder; none if there is no such file, and without what was half written."""
     found = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

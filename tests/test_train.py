@@ -1,6 +1,7 @@
 """`ebm train` and `ebm eval`, as small as they go: a folder that goes on, floors beside the planner, and clear errors."""
 
 import json
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import ebm
-from benchmarks import _objectives, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives
+from benchmarks import _eval, _objectives, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives
 from benchmarks._cli import run
 from benchmarks._train import begin, read_settings
 
@@ -36,6 +37,8 @@ def test_a_training_ends_in_a_model_that_plans(tmp_path, capsys):
     assert set(record["rows"]["oracle"]) == {"0", "1"}
     assert set(_rooms_diagnosis.LIGHTS) < set(record["diagnosis"])
     assert all(episode["success"] for episode in record["rows"]["oracle"].values())
+    page = (folder / "report.html").read_text()
+    assert all(part in page for part in ("2 of 2", "leak rate", "data:video/mp4", "predictor"))
     before = (folder / "eval.json").read_bytes()
     assert run(["eval", str(folder), *options]) == 0
     assert (folder / "eval.json").read_bytes() == before
@@ -111,6 +114,18 @@ def test_a_folder_of_another_training_is_left_alone(tmp_path):
         begin(tmp_path / "run", {"recipe": "two-rooms", "settings": {"seed": 2}}, "ebm train")
     with pytest.raises(Exception, match="another recipe"):
         begin(tmp_path / "run", {"recipe": "reacher", "settings": {"seed": 1}}, "ebm train")
+
+
+def test_a_model_that_comes_along_is_found_by_name_and_judged_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, results = _eval.find(Path("two-rooms"))
+    assert (model / _rooms.MODEL).exists()
+    assert results == Path("runs") / "eval-two-rooms"
+    Path("two-rooms").mkdir()
+    assert _eval.find(Path("two-rooms")) == (Path("two-rooms"), Path("two-rooms"))
+    shipped, region = _rooms.load(model)
+    assert shipped.held == _rooms.HELD
+    assert float(region.high[0]) > 1.0
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):
