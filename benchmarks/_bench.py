@@ -145,4 +145,26 @@ def _objectives(options: Bench, console: Any) -> None:
     console.print(table(run_objectives(path, folder, console, only=options.rows, episodes=options.episodes or EPISODES)))
 
 
-SPECIAL = {"realtime": _realtime, "peers": _peers, "objectives": _objectives}  # suites that are not made of rows
+def _rooms_planners(options: Bench, console: Any) -> None:
+    from . import _rooms_sweep
+    from ._plots import picture
+
+    path = options.out / "rooms-planners.json"
+    record = _rooms_sweep.run_sweep(path, only=options.rows, episodes=options.episodes or _rooms_sweep.EPISODES)
+    path.with_suffix(".png").write_bytes(picture(lambda figure: _rooms_sweep.draw(figure, record), (7.5, 4.4)))
+    console.print(_rooms_sweep.table(record))
+
+
+def _rooms_tasks(options: Bench, console: Any) -> None:
+    from ._rooms_tasks import EPISODES, run_tasks, table
+
+    console.print(table(run_tasks(options.out / "rooms-tasks.json", only=options.rows, episodes=options.episodes or EPISODES)))
+
+
+SPECIAL = {
+    "rooms-planners": _rooms_planners,
+    "rooms-tasks": _rooms_tasks,
+    "realtime": _realtime,
+    "peers": _peers,
+    "objectives": _objectives,
+}  # suites that are not made of rows

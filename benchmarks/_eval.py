@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ._errors import Interrupted, UsageError, missing
+from ._errors import UsageError, missing
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
@@ -56,7 +56,7 @@ class Eval:
         planner = _rooms_eval.make_planner(self.planner, model, region, self.horizon, self.samples, self.iterations)
         name = f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}"
         path, console = folder / RESULT, Console(stderr=True)
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
+        record = _rooms_eval.recorded(path)
         record |= {
             "diagnosis": clean(_rooms_diagnosis.diagnose(model)),
             "success": RULE,
@@ -64,19 +64,10 @@ class Eval:
         }
         rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed), seed, _rooms.HELD)}
         rows |= {floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS}
-        try:
-            for row, play in rows.items():
-                known = record["rows"].setdefault(row, {})
-                for seed in range(self.seed, self.seed + self.episodes):
-                    if str(seed) not in known:
-                        known[str(seed)] = clean(play(seed)._asdict())
-                        if row == name:
-                            _write(path, record)
-                _write(path, record)
-        except KeyboardInterrupt as stop:
-            raise Interrupted(f"the same command goes on from here: {path}") from stop
-        seeds = [str(seed) for seed in range(self.seed, self.seed + self.episodes)]
-        judged = {row: [record["rows"][row][seed] for seed in seeds] for row in rows}
+        seeds = range(self.seed, self.seed + self.episodes)
+        _rooms_eval.fill(path, record, rows, seeds)
+        _rooms_eval.replace(path, json.dumps(record, separators=(",", ":")) + "\n")
+        judged = {row: [record["rows"][row][str(seed)] for seed in seeds] for row in rows}
         console.print(_lights(record["diagnosis"], _rooms_diagnosis.LIGHTS))
         console.print(_table(judged))
         if self.page and not missing("matplotlib", "imageio_ffmpeg"):
@@ -95,12 +86,6 @@ def find(folder: Path) -> tuple[Path, Path]:
         results.mkdir(parents=True, exist_ok=True)
         return shipped, results
     return folder, folder
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _lights(diagnosis: dict[str, float], lights: dict[str, Any]) -> Any:

@@ -1,7 +1,9 @@
 """Two Rooms, judged: episodes of the environment itself, beside those of who knows nothing, and of who knows all."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +15,9 @@ import numpy as np
 import ebm
 import envs
 import planners
+
+from ._errors import Interrupted
+from ._runs import clean
 
 TOLERANCE = 0.3  # of displacement coordinates: 3.7 px
 STEPS = 200  # of an episode
@@ -50,6 +55,37 @@ def play(policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -
             history.append(info)
     distances = [float(info["distance"]) for info in history]
     return Episode(seed, env.success(history), distances[-1], min(distances), times)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def fill(path: Path, record: dict[str, Any], rows: Mapping[str, Callable[[int], Any]], seeds: Sequence[int]) -> dict[str, Any]:
+    """Play what `record` lacks, and write it after every episode: row -> seed -> a tuple with names.
+
+    **Raises:**
+
+    `Interrupted`, with all that was done kept.
+    """
+    try:
+        for row, run in rows.items():
+            known = record["rows"].setdefault(row, {})
+            for seed in seeds:
+                if str(seed) not in known:
+                    known[str(seed)] = clean(run(seed)._asdict())
+                    replace(path, json.dumps(record, separators=(",", ":")) + "\n")
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"the same command goes on from here: {path}") from stop
+    return record
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """What an earlier call wrote."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
 
 
 def pose(model: ebm.JEPA) -> ebm.Problem:
@@ -94,10 +130,10 @@ def floor(name: str, seed: int) -> Policy:
     box = envs.TwoRooms().action_space
     longest = float(box.high[0])
     rng = np.random.default_rng(seed)
-    route = np.zeros((STEPS, 2))
+    ahead = np.zeros((STEPS, 2))
 
     def policy(observation, info, tick):
-        nonlocal route
+        nonlocal ahead
         if name == "random":
             return rng.uniform(-longest, longest, 2)
         if name == "still":
@@ -107,12 +143,13 @@ def floor(name: str, seed: int) -> Policy:
             return way * min(1.0, longest / max(float(np.linalg.norm(way)), 1e-6))
         if tick % REPLAN == 0:  # it bounces off walls at random
             state = envs.TwoRoomsState(jnp.asarray(info["position"]), jnp.float32(info["wall"]), jnp.float32(info["door"]))
-            route = np.asarray(_route(state, jnp.asarray(info["goal"])))
-        return route[tick % REPLAN]
+            ahead = np.asarray(route(state, jnp.asarray(info["goal"])))
+        return ahead[tick % REPLAN]
 
     return policy
 
 
 @jax.jit
-def _route(state: envs.TwoRoomsState, goal: Any) -> Any:
+def route(state: envs.TwoRoomsState, goal: Any) -> Any:
+    """The next actions of who knows wall and door."""
     return envs.oracle_route(state, goal, REPLAN)

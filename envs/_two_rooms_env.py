@@ -30,6 +30,7 @@ class TwoRoomsEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  (Gymnasium's)
     at_goal = AT_GOAL
+    size = SIZE
 
     def __init__(self, *, layout: str = "random", steps: int = 200, render_mode: str | None = None):
         """**Arguments:**
