@@ -161,7 +161,16 @@ def _rooms_tasks(options: Bench, console: Any) -> None:
     console.print(table(run_tasks(options.out / "rooms-tasks.json", only=options.rows, episodes=options.episodes or EPISODES)))
 
 
+def _rooms_speed(options: Bench, console: Any) -> None:
+    from ._rooms_speed import run_speed, table
+
+    with console.status("rooms-speed") as status:
+        record = run_speed(options.out / "rooms-speed.json", lambda text: status.update(f"rooms-speed: {text}"))
+    console.print(table(record))
+
+
 SPECIAL = {
+    "rooms-speed": _rooms_speed,
     "rooms-planners": _rooms_planners,
     "rooms-tasks": _rooms_tasks,
     "realtime": _realtime,

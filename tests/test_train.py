@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import ebm
-from benchmarks import _eval, _objectives, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives
+import planners
+from benchmarks import _eval, _objectives, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives, _rooms_speed
 from benchmarks._cli import run
+from benchmarks._eval import MODELS
 from benchmarks._train import begin, read_settings
 
 SMALL = ["features=8", "context=8", "width=16", "joint_steps=100", "joint_films=4", "joint_frames=3", "head_steps=100"]
@@ -126,6 +128,45 @@ def test_a_model_that_comes_along_is_found_by_name_and_judged_elsewhere(tmp_path
     shipped, region = _rooms.load(model)
     assert shipped.held == _rooms.HELD
     assert float(region.high[0]) > 1.0
+
+
+def test_speed_is_work_over_time():
+    rows = {name: {"least_ms": 2.0, "work": 4e6} for name in ("product", "replan", "films", "train, ours", "train, ours, with films")}
+    rows |= {"replan, one of 16": {"least_ms": 1.0, "work": 1.0}, "replan, 16 at once": {"least_ms": 8.0, "work": 16.0}}
+    found = _rooms_speed.figures(rows)
+    assert found["peak of matrix products, GFLOP/s"] == pytest.approx(2.0)
+    assert found["films, frames a second"] == pytest.approx(2e9)
+    assert found["published replan, share of the peak"] == pytest.approx(1.0)
+    assert found["16 episodes in one call, times one"] == pytest.approx(8.0)
+
+
+def test_a_picture_is_encoded_once_a_replan():
+    """However many candidates and rounds there are."""
+
+    class Counting(ebm.nets.AbstractEncoder):
+        inner: ebm.nets.PatchEncoder
+        shape = (2, 65, 65)
+
+        @property
+        def size(self):
+            return self.inner.size
+
+        def __call__(self, observation):
+            jax.debug.callback(lambda: calls.append(1))
+            return self.inner(observation)
+
+    calls = []
+    model, region = _rooms.load(MODELS / "two-rooms")
+    model = eqx.tree_at(lambda m: m.encoder, model, Counting(model.encoder))
+    for name in ("subgoals", "cem"):
+        agent = planners.Agent(_rooms_eval.pose(model), _rooms_eval.make_planner(name, model, region, 6, 8, 3), ebm.Encoded())
+        seen, memory = jnp.zeros((2, 65, 65), jnp.uint8), agent.init(key=jax.random.key(0))
+        jax.block_until_ready(agent.act(seen, memory))
+        jax.effects_barrier()
+        calls.clear()
+        jax.block_until_ready(agent.act(seen, memory))
+        jax.effects_barrier()
+        assert len(calls) == 1
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):
