@@ -19,6 +19,13 @@ BUDGET = ("joint_steps=1500", "films=12000", "play=12000", "predictor_steps=4000
 EPISODES = 100
 SEEDS = (0, 1, 2)  # of the full recipe; others have the first
 UNSEEN = (1, 2)  # which of them no limit of a light was set with
+# What the recipe stands on, taken away one after another: what is different in the training, and who plans.
+SEARCH = ("cem", 200, 6)  # among actions
+REMEDIES = {
+    "search among subgoals, no films of play": (("play=0",), ("subgoals", 100, 4)),
+    "search among actions, no films of play": (("play=0",), SEARCH),
+    "search among actions in features, no coordinates": (("play=0", "coordinates=0"), SEARCH),
+}
 
 
 def variants() -> dict[str, tuple[str, ...]]:
@@ -27,6 +34,7 @@ def variants() -> dict[str, tuple[str, ...]]:
 
     terms = compose("recipe", "", 4, 4, key=jax.random.key(0)).terms
     rows = {f"recipe, seed {seed}": (f"seed={seed}",) for seed in SEEDS}
+    rows |= {name: changes for name, (changes, _) in REMEDIES.items()}
     rows |= {f"without {term}": (f"without={term}",) for term in terms}
     return rows | {f"objective {name}": (f"objective={name}",) for name in OBJECTIVES if name != "recipe"}
 
@@ -53,7 +61,7 @@ def run_objectives(path: Path, folder: Path, console: Any, *, only: tuple[str, .
         console.print(f"{number} of {len(rows)}: {name}", markup=False, highlight=False)
         run = folder / name.replace(", ", "-").replace(" ", "-")
         try:
-            entry = judge(run, changes, episodes) | {"versions": versions()}
+            entry = judge(run, changes, episodes, *REMEDIES.get(name, ((), ("subgoals", 100, 4)))[1]) | {"versions": versions()}
         except FloatingPointError as error:
             entry = {"changes": changes, "failed": str(error), "light": "red"}
         record["rows"][name] = entry
@@ -62,24 +70,24 @@ def run_objectives(path: Path, folder: Path, console: Any, *, only: tuple[str, .
     return record
 
 
-def judge(run: Path, changes: tuple[str, ...], episodes: int) -> dict[str, Any]:
+def judge(run: Path, changes: tuple[str, ...], episodes: int, planner: str, samples: int, iterations: int) -> dict[str, Any]:
     """One row: trained, diagnosed, and its episodes beside the straight line's."""
     settings = (*BUDGET, *changes)
     Train("two-rooms", settings, run).run(shlex.join(["ebm", "train", "two-rooms", *settings]))
-    Eval(run, episodes=episodes, page=False).run("")
+    Eval(run, episodes=episodes, planner=planner, samples=samples, iterations=iterations, page=False).run("")
     judged = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    planner = next(row for row in judged["rows"] if row not in FLOORS)
+    name = next(row for row in judged["rows"] if row not in FLOORS)
     seeds = [str(seed) for seed in range(episodes)]
-    outcomes = {row: [judged["rows"][row][seed]["success"] for seed in seeds] for row in (planner, *FLOORS)}
+    outcomes = {row: [judged["rows"][row][seed]["success"] for seed in seeds] for row in (name, *FLOORS)}
     seconds = [json.loads(line)["seconds"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     trained = sum(last for last, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < last)  # of every sitting
     return {
         "changes": changes,
-        "planner": planner,
+        "planner": name,
         "training_s": trained,
-        "success": rate(outcomes[planner]),
+        "success": rate(outcomes[name]),
         "floors": {floor: rate(outcomes[floor]) for floor in FLOORS},
-        "outcomes": outcomes[planner],
+        "outcomes": outcomes[name],
         "diagnosis": judged["diagnosis"],
         "light": worst(judged["diagnosis"]),
     }

@@ -15,6 +15,7 @@ import envs
 from ebm import nets
 
 from . import _rooms_objectives
+from ._errors import UsageError
 
 SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
 HELD = 5  # steps for which an action is held
@@ -22,7 +23,7 @@ CHUNK = 500  # films that are encoded at once
 
 
 class Settings(NamedTuple):
-    """What can be changed on the command line."""
+    """What can be changed on the command line; without `coordinates`, features themselves are predicted, and nothing can be played."""
 
     seed: int = 0
     features: int = 32
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     frames: int = 13
     play: int = 24000
     predictor_steps: int = 8000
+    coordinates: int = 1
     objective: str = "recipe"
     without: str = ""
 
@@ -52,19 +54,22 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEP
     encoder = nets.PatchEncoder(SHAPE, settings.features + settings.context, width=settings.width, key=keys[0])
     predictor = nets.ResidualPredictor(settings.features, box.size, settings.width, context_size=settings.context, key=keys[1])
     lower = ebm.JEPA(encoder=encoder, predictor=predictor, **shared)
-    head = ebm.Displacement(settings.features, box.size, key=keys[2])
-    over = nets.ResidualPredictor(box.size, box.size, settings.width, context_size=settings.context, key=keys[3])
+    head = ebm.Displacement(settings.features, box.size, key=keys[2]) if settings.coordinates else None
+    size = box.size if settings.coordinates else settings.features
+    over = nets.ResidualPredictor(size, box.size, settings.width, context_size=settings.context, key=keys[3])
     return lower, ebm.JEPA(encoder=encoder, predictor=over, coordinates=head, **shared)
 
 
 def check(settings: Settings) -> None:
-    """Whether there are such an objective and such a term.
+    """Whether there are such an objective and such a term, and whether what is played can be.
 
     **Raises:**
 
     `UsageError` if not.
     """
     _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=jax.random.key(0))
+    if settings.play and not settings.coordinates:
+        raise UsageError("coordinates=0: going for a target needs coordinates. Say play=0, too.")
 
 
 def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
@@ -112,14 +117,16 @@ def train(settings: Settings, folder: Path, report: Report) -> None:
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps, settle=lambda learner, share: learner.settle(share))
     joint = stage("joint", trainer, joint, keys[2])
     films = encode_films(joint.model, settings.films, settings.frames, key=keys[3])
-    steps = settings.head_steps
-    draw = eqx.Partial(draw_displacements, films.features, films.actions)
-    head = stage("coordinates", ebm.Trainer(ebm.displacement_loss, draw, optimiser(steps, 2e-3), steps), upper.coordinates, keys[4])
-    films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
-    upper = eqx.tree_at(lambda m: (m.encoder, m.coordinates), upper, (joint.model.encoder, head))
-    play = play_films(upper, films, settings.play, settings.frames, key=keys[5])
+    upper = eqx.tree_at(lambda m: m.encoder, upper, joint.model.encoder)
+    if upper.coordinates is not None:
+        steps = settings.head_steps
+        draw = eqx.Partial(draw_displacements, films.features, films.actions)
+        head = stage("coordinates", ebm.Trainer(ebm.displacement_loss, draw, optimiser(steps, 2e-3), steps), upper.coordinates, keys[4])
+        films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
+        upper = eqx.tree_at(lambda m: m.coordinates, upper, head)
+    play = (play_films(upper, films, settings.play, settings.frames, key=keys[5]),) if settings.play else ()
     steps = settings.predictor_steps
-    draw = eqx.Partial(draw_steps, (films, play))
+    draw = eqx.Partial(draw_steps, (films, *play))
     predictor = stage("predictor", ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps), upper.predictor, keys[6])
     seen = films.features.reshape(-1, films.features.shape[-1])
     about = {"settings": settings._asdict(), "low": seen.min(axis=0).tolist(), "high": seen.max(axis=0).tolist()}

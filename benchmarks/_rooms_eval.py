@@ -16,11 +16,13 @@ import ebm
 import envs
 import planners
 
-from ._errors import Interrupted
+from ._errors import Interrupted, UsageError
 from ._runs import clean
 
 TOLERANCE = 0.3  # of displacement coordinates: 3.7 px
+WIDE = 1.0  # of features, where they are planned in themselves
 STEPS = 200  # of an episode
+NOISE = 0.6  # of sampled actions, in half ranges of their box
 REPLAN = 5  # steps after which the oracle looks again
 
 
@@ -91,7 +93,8 @@ def recorded(path: Path) -> dict[str, Any]:
 def pose(model: ebm.JEPA) -> ebm.Problem:
     """To be where a goal is seen, in the world that was learned."""
     goal = jnp.zeros_like(model.example_state().features)
-    return ebm.Problem(model, ebm.Approach("features", goal, tolerance=TOLERANCE, name="goal"))
+    tolerance = WIDE if model.coordinates is None else TOLERANCE
+    return ebm.Problem(model, ebm.Approach("features", goal, tolerance=tolerance, name="goal"))
 
 
 def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int, told: Told | None = None) -> Policy:
@@ -118,11 +121,18 @@ def _towards(problem: Any, picture: Any) -> Any:
 
 
 def make_planner(name: str, model: ebm.JEPA, region: ebm.Box, horizon: int, samples: int, iterations: int) -> planners.AbstractPlanner:
-    """The planner of that name; subgoals are pursued by the policy that the coordinates give for free."""
+    """The planner of that name; subgoals are pursued by the policy that the coordinates give for free.
+
+    **Raises:**
+
+    `UsageError` if the model has no coordinates to pursue them in.
+    """
     options = {"horizon": horizon, "num_samples": samples, "num_iterations": iterations}
     if name == "subgoals":
+        if model.coordinates is None:
+            raise UsageError("--planner subgoals: this model was trained with coordinates=0. Take another, such as icem.")
         return planners.Subgoals(policy=ebm.Pursuit(model.action_space), region=region, **options)
-    return planners.planner(name, **options)
+    return planners.planner(name, noise=NOISE, **options)
 
 
 def floor(name: str, seed: int) -> Policy:

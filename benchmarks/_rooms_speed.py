@@ -98,7 +98,7 @@ def plans() -> dict[str, Runner]:
     layers = [network.first, *network.between, network.last, network.straight]
     step = sum(2.0 * layer.in_features * layer.out_features for layer in layers)
     seen = envs.picture(envs.TwoRooms().example_state())
-    planner = planners.CEM(HORIZON, SAMPLES, ITERATIONS, num_knots=HORIZON, noise=0.6)
+    planner = planners.CEM(HORIZON, SAMPLES, ITERATIONS, num_knots=HORIZON, noise=_rooms_eval.NOISE)
     agent = planners.Agent(_rooms_eval.pose(model), planner, ebm.Encoded())
     memory = agent.init(key=jax.random.key(0))
     runners["replan"] = timed(lambda: agent.act(seen, memory)), step * HORIZON * SAMPLES * ITERATIONS

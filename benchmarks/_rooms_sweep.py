@@ -15,9 +15,10 @@ import planners
 from . import _rooms, _rooms_eval
 from ._eval import MODELS
 from ._plots import COLORS
+from ._rooms_eval import NOISE
 from ._statistics import rate, say_rate
 
-HORIZON, NOISE, EPISODES = 18, 0.6, 50  # steps of the model; deviation of sampled actions, in half ranges
+HORIZON, EPISODES = 18, 50  # steps of the model
 SAMPLING = ((16, 1), (32, 2), (64, 3), (100, 4), (200, 6), (400, 10))  # samples, iterations
 STARTS = ((1, 5), (2, 10), (4, 20), (8, 30), (16, 40), (32, 60))  # starts, gradient steps
 WHOLE = ((1, 10), (2, 20), (4, 40), (8, 40), (16, 60), (32, 80))  # starts, gradient steps with free states in each of 4 rounds

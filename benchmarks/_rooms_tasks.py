@@ -43,7 +43,7 @@ def lineup(model: ebm.JEPA, region: ebm.Box) -> dict[str, Callable[[int], "Outco
         num_subgoals=2,
     )
     one = _rooms_eval.make_planner("subgoals", model, region, HORIZON, 100, 4)
-    freely = planners.iCEM(HORIZON, SAMPLES, ITERATIONS, noise=0.6)
+    freely = planners.iCEM(HORIZON, SAMPLES, ITERATIONS, noise=_rooms_eval.NOISE)
     multipliers = planners.AugmentedLagrangian(planner=two, penalty=10.0)  # pyright: ignore[reportCallIssue]
     rows: dict[str, Callable[[int], Outcome]] = {
         "disc, not known": partial(with_disc, "nothing", model, two),

@@ -11,6 +11,7 @@ import tyro
 from ._errors import Interrupted, UsageError, near
 
 RECIPES = ("two-rooms",)
+MAY_BE_NONE = ("seed", "play", "coordinates")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
             found[key] = int(value)
         except ValueError as error:
             raise UsageError(f"{word!r}: {key} takes an integer, such as {key}={known[key]}.") from error
-        if found[key] < (0 if key == "seed" else 1):
+        if found[key] < (0 if key in MAY_BE_NONE else 1):
             raise UsageError(f"{word!r}: {key} must be positive.")
     return found
 
