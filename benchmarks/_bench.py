@@ -20,10 +20,10 @@ class Bench:
     """
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
-    """Which one, or `all`; or `realtime`, in real time; `peers`, other libraries, which are installed beside ours; `objectives`, a training
-    for every row."""
+    """Which one, or `all`; or `realtime`, in real time; `peers`, other libraries, which are installed beside ours; `two-rooms` and
+    `objectives`, a training for every row; `rooms-planners`, `rooms-tasks` and `rooms-speed`, in a model that was trained."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
-    """Only these rows: names, or parts of names. Repeatable. Not for `realtime` and `peers`."""
+    """Only these rows: names, or parts of names. Repeatable. Not for `realtime`, `peers` and `rooms-speed`."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """At most so many per row, for a quick look."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = RESULTS
@@ -138,11 +138,11 @@ def _realtime(options: Bench, console: Any) -> None:
         raise Interrupted(f"`ebm bench realtime` goes on from here; so far: {path}")
 
 
-def _objectives(options: Bench, console: Any) -> None:
-    from ._objectives import EPISODES, run_objectives, table
+def _trainings(options: Bench, console: Any) -> None:
+    from ._trainings import run_table, table
 
-    path, folder = options.out / "objectives.json", Path("runs") / "objectives"
-    console.print(table(run_objectives(path, folder, console, only=options.rows, episodes=options.episodes or EPISODES)))
+    path, folder = options.out / f"{options.suite}.json", Path("runs") / options.suite
+    console.print(table(run_table(options.suite, path, folder, console, only=options.rows, episodes=options.episodes)))
 
 
 def _rooms_planners(options: Bench, console: Any) -> None:
@@ -175,5 +175,6 @@ SPECIAL = {
     "rooms-tasks": _rooms_tasks,
     "realtime": _realtime,
     "peers": _peers,
-    "objectives": _objectives,
+    "two-rooms": _trainings,
+    "objectives": _trainings,
 }  # suites that are not made of rows

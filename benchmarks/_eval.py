@@ -36,8 +36,16 @@ class Eval:
     """Rounds of improvement per plan."""
     horizon: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 18
     """Steps of the model planned ahead, of 5 steps of the environment each."""
+    replan: Annotated[int, tyro.conf.arg(metavar="STEPS", help_behavior_hint="")] = 5
+    """Steps of the environment after which a new plan is made."""
     page: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True
     """Write report.html, with a film of plans; needs the extra `report`."""
+
+    @property
+    def row(self) -> str:
+        """What the planner's episodes are recorded under."""
+        often = "" if self.replan == 5 else f", replan every {self.replan}"
+        return f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}{often}"
 
     def run(self, command: str) -> int:
         """The exit code."""
@@ -48,13 +56,16 @@ class Eval:
         from ._runs import clean, versions
 
         del command
-        if self.episodes < 1:
-            raise UsageError(f"--episodes {self.episodes}: must be at least 1.")
+        for option, value in (("episodes", self.episodes), ("replan", self.replan)):
+            if value < 1:
+                raise UsageError(f"--{option} {value}: must be at least 1.")
+        if _rooms_eval.STEPS % self.replan:
+            raise UsageError(f"--replan {self.replan}: must divide the {_rooms_eval.STEPS} steps of an episode.")
         keep_compiled()
         trained, folder = find(self.folder)
         model, region = _rooms.load(trained)
         planner = _rooms_eval.make_planner(self.planner, model, region, self.horizon, self.samples, self.iterations)
-        name = f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}"
+        name = self.row
         path, console = folder / RESULT, Console(stderr=True)
         record = _rooms_eval.recorded(path)
         record |= {
@@ -62,7 +73,7 @@ class Eval:
             "success": RULE,
             "versions": versions(),
         }
-        rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed), seed, _rooms.HELD)}
+        rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed, self.replan), seed, self.replan)}
         rows |= {floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS}
         seeds = range(self.seed, self.seed + self.episodes)
         _rooms_eval.fill(path, record, rows, seeds)
@@ -73,7 +84,7 @@ class Eval:
         if self.page and not missing("matplotlib", "imageio_ffmpeg"):
             from ._rooms_page import write_page
 
-            page = write_page(folder, record, judged, (model, planner))
+            page = write_page(folder, record, judged, (model, planner, self.replan))
             console.print(f"page: {page}", markup=False, soft_wrap=True, highlight=False)
         return 0
 

@@ -102,7 +102,9 @@ def load(folder: Path) -> tuple[ebm.JEPA, ebm.Box]:
 
 
 def train(settings: Settings, folder: Path, report: Report) -> None:
-    """All stages, each of which goes on where it was stopped; the model is in `MODEL` at the end."""
+    """All stages, each of which goes on where it was stopped; the model is in `MODEL` at the end, and then there is nothing to do."""
+    if (folder / MODEL).exists():
+        return
     keys = jax.random.split(jax.random.key(settings.seed), 10)
     lower, upper = build(settings, key=keys[0])
 

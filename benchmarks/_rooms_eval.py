@@ -17,6 +17,7 @@ import envs
 import planners
 
 from ._errors import Interrupted, UsageError
+from ._rooms import HELD
 from ._runs import clean
 
 TOLERANCE = 0.3  # of displacement coordinates: 3.7 px
@@ -97,8 +98,8 @@ def pose(model: ebm.JEPA) -> ebm.Problem:
     return ebm.Problem(model, ebm.Approach("features", goal, tolerance=tolerance, name="goal"))
 
 
-def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int, told: Told | None = None) -> Policy:
-    """A policy that plans in a learned world, from pictures; `told` hears of every plan."""
+def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int, replan: int = HELD, told: Told | None = None) -> Policy:
+    """A policy that plans in a learned world, from pictures, every so many steps; `told` hears of every plan."""
     agent = planners.Agent(pose(model), planner, ebm.Encoded())
     memory: Any = None
 
@@ -107,7 +108,7 @@ def planned(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int, told:
         if tick == 0:
             agent = eqx.tree_at(lambda a: a.problem, agent, _towards(agent.problem, info["goal_picture"]))
             memory = agent.init(key=jax.random.key(seed))
-        action, plan, memory = agent.decide(observation, memory)
+        action, plan, memory = agent.decide(observation, memory, elapsed=replan * model.dt / model.held)
         if told is not None:
             told(plan)
         return np.asarray(action)

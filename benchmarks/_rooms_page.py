@@ -15,7 +15,6 @@ import planners
 from ._film import FAN, PLAN, Encoder
 from ._plots import legend, picture
 from ._report import CSS, embedded, embedded_film, table, tile
-from ._rooms import HELD
 from ._rooms_diagnosis import LIGHTS, readout
 from ._rooms_eval import planned, play
 from ._runs import METRICS, REPORT, VIDEO, read_lines, write
@@ -24,7 +23,7 @@ from ._statistics import rate
 ZOOM, COLUMNS, SHOWN, RATE = 4, 3, 6, 25.0  # times as large; films in a row; films; frames a second
 PATH, GOAL, FADED, WALL, DOT = (47, 111, 192), (31, 157, 99), (250, 205, 222), (60, 70, 82), (31, 41, 51)  # RGB
 
-Drawn = tuple[ebm.JEPA, planners.AbstractPlanner]
+Drawn = tuple[ebm.JEPA, planners.AbstractPlanner, int]
 
 
 def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Sequence[Mapping[str, Any]]], drawn: Drawn) -> Path:
@@ -33,12 +32,12 @@ def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Seque
     **Arguments:**
 
     - `record`: what `ebm eval` wrote. `rows`: the same episodes of the planner, which comes first, and of every floor.
-    - `drawn`: model and planner, who play again what is shown.
+    - `drawn`: model, planner and steps from plan to plan, to play again what is shown.
     """
     name = next(iter(rows))
     seeds = [episode["seed"] for episode in rows[name]]
     failed = [episode["seed"] for episode in rows[name] if not episode["success"]]
-    film = write_film(folder / VIDEO, *drawn, seeds[:SHOWN])
+    film = write_film(folder / VIDEO, drawn, seeds[:SHOWN])
     tiles = "".join(_tile(row, episodes, row == name) for row, episodes in rows.items())
     lights = [[key, _say(record["diagnosis"].get(key)), _color(key, record["diagnosis"]), light.knob] for key, light in LIGHTS.items()]
     parts = [
@@ -62,9 +61,9 @@ def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Seque
     return path
 
 
-def write_film(path: Path, model: ebm.JEPA, planner: planners.AbstractPlanner, seeds: Sequence[int]) -> Path:
+def write_film(path: Path, drawn: Drawn, seeds: Sequence[int]) -> Path:
     """Episodes side by side, as an MP4 file."""
-    films = [_play(model, planner, seed) for seed in seeds]
+    films = [_play(*drawn, seed) for seed in seeds]
     blank = np.full_like(films[0][0], 255)
     films += [[blank] * len(films[0])] * (-len(films) % min(COLUMNS, len(films)))
     across = min(COLUMNS, len(films))
@@ -91,7 +90,7 @@ def paint(observation: np.ndarray, path: np.ndarray, goal: np.ndarray, plans: Se
     return envs.draw_lines(image, _pixels(path), PATH)
 
 
-def _play(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> list[np.ndarray]:
+def _play(model: ebm.JEPA, planner: planners.AbstractPlanner, replan: int, seed: int) -> list[np.ndarray]:
     """The pictures of an episode."""
     weights, frames, plans, path = readout(model), [], [], []
 
@@ -102,7 +101,7 @@ def _play(model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> list
         path.append(info["position"])
         frames.append(paint(observation, np.array(path), info["goal"], plans[-FAN:]))
 
-    play(planned(model, planner, seed, told), seed, HELD, watch)
+    play(planned(model, planner, seed, replan, told), seed, replan, watch)
     return frames
 
 
