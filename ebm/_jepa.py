@@ -118,11 +118,11 @@ def _encode(model: AbstractWorldModel, observation: PyTree) -> Representation:
 
 def is_network(part: Any) -> bool:
     """Whether a part of a tree is a layer of a network, and so something that learns."""
-    return isinstance(part, eqx.Module) and type(part).__module__.startswith("equinox.nn")
+    return isinstance(part, eqx.Module) and type(part).__module__.startswith(("equinox.nn", "ebm.nets"))
 
 
 def trainable(tree: PyTree) -> PyTree:
-    """A filter for `eqx.partition`: True for the parameters of networks, which are all layers of `equinox.nn`.
+    """A filter for `eqx.partition`: True for the parameters of networks, which are all layers of `equinox.nn` and `ebm.nets`.
 
     Goals, weights, action boxes and scales do not learn, although they are arrays; nor does an `Average`, although it has layers.
     """

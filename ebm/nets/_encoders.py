@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
+from ._patches import grid, to_patches
 from ._residual import ResidualMLP
 
 BYTE = 255.0
@@ -88,17 +89,12 @@ class PatchEncoder(AbstractEncoder):
         """
         keys = jax.random.split(key)
         self.shape, self.patch, self.size = tuple(shape), patch, size
-        channels, rows, columns = shape[0], -(-shape[1] // patch), -(-shape[2] // patch)
-        self.each = eqx.nn.Linear(channels * patch * patch, features, key=keys[0])
+        rows, columns = grid(self.shape, patch)
+        self.each = eqx.nn.Linear(shape[0] * patch * patch, features, key=keys[0])
         self.together = ResidualMLP(rows * columns * features, size, width, 1, key=keys[1])
 
     def __call__(self, observation):
-        picture = numbers(observation, self.shape)
-        side = self.patch
-        picture = jnp.pad(picture, ((0, 0), (0, -picture.shape[1] % side), (0, -picture.shape[2] % side)))
-        channels, height, width = picture.shape
-        patches = picture.reshape(channels, height // side, side, width // side, side)
-        patches = jnp.transpose(patches, (1, 3, 0, 2, 4)).reshape(-1, channels * side * side)
+        patches = to_patches(numbers(observation, self.shape), self.patch)
         return self.together(jax.nn.relu(jax.vmap(self.each)(patches)).ravel())
 
 

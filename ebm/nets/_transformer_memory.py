@@ -1,0 +1,113 @@
+"""Attention to what was taken in before."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from .._representation import standardise
+from ._memory import AbstractMemory
+from ._transformer import Block
+
+
+class Kept(eqx.Module):
+    """Keys and values of the last inputs, in a ring: input `n` is in slot `n mod length`.
+
+    **Arguments:**
+
+    - `keys`, `values`: shape (depth, length, width).
+    - `count`: how many inputs there were.
+    """
+
+    keys: Float[Array, "depth length width"]
+    values: Float[Array, "depth length width"]
+    count: Int[Array, ""]
+
+
+class TransformerMemory(AbstractMemory):
+    """A causal transformer, each block of which looks at the last `length` inputs, whose keys and values it keeps.
+
+    How long ago an input was counts by a learnt bias for each head. A condition, such as an action, modulates every block (adaLN-zero).
+    A state that holds this memory has `2 · depth · length · width` numbers: keep it short where many futures are imagined at once.
+
+    Vaswani et al. 2017, "Attention is all you need", arXiv:1706.03762. The bias begins as in Press et al. 2022, "Train short, test long",
+    arXiv:2108.12409.
+    """
+
+    first: eqx.nn.Linear
+    conditions: eqx.nn.Linear | None
+    blocks: list[Block]
+    ages: eqx.nn.Embedding
+    last: eqx.nn.Linear
+    in_size: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    length: int = eqx.field(static=True)
+    condition_size: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_size: int,
+        size: int,
+        length: int = 16,
+        width: int = 64,
+        depth: int = 2,
+        *,
+        heads: int = 4,
+        condition_size: int = 0,
+        key: Key[Array, ""],
+    ):
+        """**Arguments:**
+
+        - `in_size`, `size`: of what it takes in, and of what it says.
+        - `length`: inputs that a block looks at, the present one among them.
+        - `width`: of a token. `depth`: the number of blocks. `heads`: of the attention, a divisor of `width`.
+        - `condition_size`: how many of the input's numbers, its last, are a condition, and not part of the token.
+        """
+        if length < 1:
+            raise ValueError(f"`length` must be positive, got {length}. It counts the inputs that a block looks at.")
+        if not 0 <= condition_size < in_size:
+            raise ValueError(f"`condition_size` must be in [0, {in_size}), got {condition_size}: some numbers must be the token.")
+        keys = jax.random.split(key, depth + 3)
+        self.in_size, self.size, self.length, self.condition_size = in_size, size, length, condition_size
+        self.first = eqx.nn.Linear(in_size - condition_size, width, key=keys[0])
+        self.conditions = eqx.nn.Linear(condition_size, width, key=keys[1]) if condition_size else None
+        conditioned = width if condition_size else 0
+        self.blocks = [Block(width, heads, condition_size=conditioned, key=key) for key in keys[3:]]
+        slopes = 2.0 ** (-8.0 * jnp.arange(1, heads + 1) / heads)
+        self.ages = eqx.nn.Embedding(weight=-slopes * jnp.arange(float(length))[:, None])
+        self.last = eqx.nn.Linear(width, size, key=keys[2])
+
+    def init(self):
+        kept = jnp.zeros((len(self.blocks), self.length, self.first.out_features))
+        return Kept(kept, kept, jnp.int32(0))
+
+    def __call__(self, carry, x):
+        tokens, conditions = self._take_in(x[None])
+        slot = carry.count % self.length
+        ages = (carry.count - jnp.arange(self.length)) % self.length
+        visible, bias = (ages <= carry.count)[None], self.ages.weight[ages][None]
+        keys, values = carry.keys, carry.values
+        for i, block in enumerate(self.blocks):
+            modulation = block.modulation(conditions)
+            offered = block.offer(tokens, modulation)
+            keys, values = keys.at[i, slot].set(offered.keys[0]), values.at[i, slot].set(offered.values[0])
+            tokens = block.add(tokens, block.attend(offered.queries, keys[i], values[i], visible, bias), modulation)
+        return Kept(keys, values, carry.count + 1), self.last(standardise(tokens[0]))
+
+    def film(self, xs):
+        tokens, conditions = self._take_in(xs)
+        ages = jnp.arange(xs.shape[0])[:, None] - jnp.arange(xs.shape[0])
+        visible, bias = (ages >= 0) & (ages < self.length), self.ages.weight[jnp.clip(ages, 0, self.length - 1)]
+        for block in self.blocks:
+            modulation = block.modulation(conditions)
+            offered = block.offer(tokens, modulation)
+            tokens = block.add(tokens, block.attend(offered.queries, offered.keys, offered.values, visible, bias), modulation)
+        return jax.vmap(self.last)(standardise(tokens))
+
+    def _take_in(self, xs: Float[Array, "frame in"]) -> tuple[Float[Array, "frame width"], Float[Array, "frame condition"]]:
+        """Tokens, and what conditions them."""
+        cut = self.in_size - self.condition_size
+        conditions = xs[:, cut:]
+        if self.conditions is not None:
+            conditions = jax.nn.silu(jax.vmap(self.conditions)(conditions))
+        return jax.vmap(self.first)(xs[:, :cut]), conditions
