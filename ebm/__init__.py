@@ -51,6 +51,11 @@ from ._problem import goal_axes as goal_axes
 from ._problem import goals as goals
 from ._reading import Reading as Reading
 from ._reading import readings as readings
+from ._recurrent import Filtering as Filtering
+from ._recurrent import RecurrentJEPA as RecurrentJEPA
+from ._recurrent import Remembered as Remembered
+from ._recurrent_loss import JointRecurrent as JointRecurrent
+from ._recurrent_loss import joint_recurrent_loss as joint_recurrent_loss
 from ._representation import Representation as Representation
 from ._risk import AbstractRisk as AbstractRisk
 from ._risk import BestCase as BestCase
@@ -66,6 +71,7 @@ from ._serialize import CheckpointError as CheckpointError
 from ._serialize import load as load
 from ._serialize import read_about as read_about
 from ._serialize import save as save
+from ._surprise import surprise as surprise
 from ._terms import Effort as Effort
 from ._terms import Orientation as Orientation
 from ._terms import Posture as Posture

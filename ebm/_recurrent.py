@@ -1,0 +1,142 @@
+"""A world model with a memory, for films whose frames alone are no state, and the perceiver that keeps it."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ._model import AbstractWorldModel
+from ._perceive import AbstractPerceiver, Seen
+from ._representation import Representation, standardise
+from ._types import AbstractState, Box
+from .nets import AbstractEncoder, AbstractMemory, AbstractPredictor
+
+
+class Remembered(AbstractState):
+    """What is seen or imagined at one moment, and what is remembered of all before it.
+
+    **Arguments:**
+
+    - `features`: of this moment. `context`: what the memory makes of everything up to it. Both can be read, by these names.
+    - `carry`: what the memory keeps.
+    """
+
+    features: Float[Array, "*batch feature"]
+    context: Float[Array, "*batch context"]
+    carry: Any
+
+    def read(self, name):
+        return Representation(self.features, self.context).read(name)
+
+
+class RecurrentJEPA(AbstractWorldModel):
+    """Encoder, memory and predictor: the next features are foreseen from these, the action, and what is remembered.
+
+    `z = standardise(encode(frame))`, `m, carry ← memory(carry, (z, action before))`, `ẑ' = standardise(predict(z, action, m))`.
+
+    A world model: in imagination its own prediction takes the place of the next frame, and enters the memory like one, so that every
+    planner works on it. Of a moment that follows no action, such as the first, the memory is told the middle of the action box.
+
+    **Arguments:**
+
+    - `encoder`: from one observation to a vector.
+    - `memory`: of features and actions one after another; its `in_size` is the sum of theirs.
+    - `predictor`: from features, action and what the memory says, which is its context, to features.
+    - `action_space`: of one action, which networks see in half ranges of this box. `ebm.Box([], [])` for a film.
+    - `dt`: s between two states.
+    - `held`: control periods for which one action is held; part of what the model was trained for.
+
+    Ha & Schmidhuber 2018, "World models", arXiv:1803.10122; Hafner et al. 2019, "Learning latent dynamics for planning from pixels",
+    arXiv:1811.04551, who reconstruct the frames.
+    """
+
+    encoder: AbstractEncoder
+    memory: AbstractMemory
+    predictor: AbstractPredictor
+    action_space: Box
+    dt: float = eqx.field(static=True, default=1.0)
+    held: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        features, actions = self.encoder.size, self.action_space.size
+        if self.memory.in_size != features + actions:
+            raise ValueError(
+                f"The memory takes in {self.memory.in_size} numbers, but there are {features} features and {actions} of the action before. "
+                f"Give it `in_size={features + actions}`."
+            )
+        if self.held < 1:
+            raise ValueError(f"`held` must be positive, got {self.held}. It counts the control periods for which an action is held.")
+
+    def encode(self, observation: PyTree) -> Float[Array, " feature"]:
+        """The features of one observation."""
+        return standardise(self.encoder(observation))
+
+    def foresee(self, state: Remembered, action: Float[Array, " action"]) -> Float[Array, " feature"]:
+        """The features after `action`."""
+        return self._foresee(state.features, state.context, self.scale(action))
+
+    def take_in(self, state: Remembered, action: Float[Array, " action"], features: Float[Array, " feature"]) -> Remembered:
+        """The state after `action` led from `state` to `features`, seen or imagined."""
+        carry, context = self.memory(state.carry, jnp.concatenate([features, self.scale(action)]))
+        return Remembered(features, context, carry)
+
+    def watch(self, observations: PyTree, actions: Float[Array, "step action"]) -> tuple[Representation, Float[Array, "step feature"]]:
+        """A whole film at once: what a `Filtering` perceiver would read at every frame, and what it would have foreseen of every next one.
+
+        **Arguments:**
+
+        - `observations`: leaves (frame, ...), one more than `actions`, of which each leads from one frame to the next.
+
+        **Returns:**
+
+        Features and contexts of all frames, and the features foreseen of all but the first.
+        """
+        features, scaled = jax.vmap(self.encode)(observations), self.scale(actions)
+        before = jnp.concatenate([jnp.zeros((1, self.action_space.size)), scaled])
+        contexts = self.memory.film(jnp.concatenate([features, before], axis=1))
+        return Representation(features, contexts), jax.vmap(self._foresee)(features[:-1], contexts[:-1], scaled)
+
+    def example_state(self):
+        return Remembered(jnp.zeros(self.encoder.size), jnp.zeros(self.memory.size), self.memory.init())
+
+    def step(self, state, action, latents=None):
+        del latents
+        return self.take_in(state, action, self.foresee(state, action))
+
+    def scale(self, actions: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """Actions in half ranges of their box."""
+        return (actions - self.action_space.center) / self.action_space.half_range
+
+    def _foresee(
+        self, features: Float[Array, " feature"], context: Float[Array, " context"], scaled: Float[Array, " action"]
+    ) -> Float[Array, " feature"]:
+        return standardise(self.predictor(features, scaled, self.predictor.condense(context)))
+
+
+class Filtering(AbstractPerceiver):
+    """Each observation through the encoder and into the memory; surprising by how far its features are from those foreseen.
+
+    Energy: half the mean squared difference, as for `Encoded`, so that 1 is what two unrelated observations have.
+    """
+
+    def init(self, model):
+        return Seen(_recurrent(model).example_state(), jnp.array(False))
+
+    def observe(self, model, memory, action, observation):
+        model = _recurrent(model)
+        action = jnp.where(memory.seen, action, model.action_space.center)
+        state = model.take_in(memory.state, action, model.encode(observation))
+        return state, Seen(state, jnp.array(True))
+
+    def energy(self, model, memory, action, observation):
+        model = _recurrent(model)
+        error = model.foresee(memory.state, action) - model.encode(observation)
+        return jnp.where(memory.seen, 0.5 * jnp.mean(error**2), 0.0)
+
+
+def _recurrent(model: AbstractWorldModel) -> RecurrentJEPA:
+    if not isinstance(model, RecurrentJEPA):
+        raise TypeError(f"`Filtering` keeps the memory of a `RecurrentJEPA`, and {type(model).__name__} has none. Use `ebm.Encoded`.")
+    return model
