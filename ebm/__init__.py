@@ -20,6 +20,10 @@ from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
 from ._energy import AbstractEnergy as AbstractEnergy
 from ._energy import AbstractGoalEnergy as AbstractGoalEnergy
 from ._energy import AbstractStageEnergy as AbstractStageEnergy
+from ._ensemble import Disagreement as Disagreement
+from ._ensemble import Ensemble as Ensemble
+from ._ensemble import Member as Member
+from ._ensemble import Nominal as Nominal
 from ._fit import Progress as Progress
 from ._fit import Trainer as Trainer
 from ._fit import fit as fit
