@@ -34,6 +34,12 @@ from ._guardrail import KeepBelow as KeepBelow
 from ._guardrail import KeepInside as KeepInside
 from ._guardrail import Penalty as Penalty
 from ._guardrail import Tightened as Tightened
+from ._heads import Reachability as Reachability
+from ._heads import TimeToReach as TimeToReach
+from ._heads import decoder_loss as decoder_loss
+from ._heads import draw_pairs as draw_pairs
+from ._heads import reachability_loss as reachability_loss
+from ._heads import time_to_reach_loss as time_to_reach_loss
 from ._jepa import JEPA as JEPA
 from ._jepa import Encoded as Encoded
 from ._jepa import trainable as trainable
@@ -60,6 +66,7 @@ from ._recurrent import RecurrentJEPA as RecurrentJEPA
 from ._recurrent import Remembered as Remembered
 from ._recurrent_loss import JointRecurrent as JointRecurrent
 from ._recurrent_loss import joint_recurrent_loss as joint_recurrent_loss
+from ._remaining import Remaining as Remaining
 from ._representation import Representation as Representation
 from ._risk import AbstractRisk as AbstractRisk
 from ._risk import BestCase as BestCase

@@ -2,8 +2,10 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ._encoders import numbers
 from ._patches import from_patches, grid
 from ._residual import ResidualMLP
 
@@ -46,3 +48,7 @@ class Decoder(eqx.Module):
     def __call__(self, vector: Float[Array, " size"]) -> Float[Array, "channel height width"]:
         features = jax.nn.relu(self.together(vector)).reshape(-1, self.each.in_features)
         return from_patches(jax.nn.sigmoid(jax.vmap(self.each)(features)), self.shape, self.patch)
+
+    def error(self, vector: Float[Array, " size"], picture: Array) -> Float[Array, ""]:
+        """The mean squared difference from a picture, bytes taken as fractions of 255."""
+        return jnp.mean((self(vector) - numbers(picture, self.shape)) ** 2)

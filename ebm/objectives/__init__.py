@@ -21,6 +21,7 @@ from ._published import eb_jepa as eb_jepa
 from ._published import lejepa as lejepa
 from ._published import pldm as pldm
 from ._published import vicreg as vicreg
+from ._reconstruction import Reconstruction as Reconstruction
 from ._sigreg import SIGReg as SIGReg
 from ._sigreg import draw_subspaces as draw_subspaces
 from ._sim_siam import SimSiam as SimSiam
