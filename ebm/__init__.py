@@ -24,6 +24,7 @@ from ._ensemble import Disagreement as Disagreement
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import Member as Member
 from ._ensemble import Nominal as Nominal
+from ._ensemble import independently as independently
 from ._fit import Progress as Progress
 from ._fit import Trainer as Trainer
 from ._fit import fit as fit

@@ -6,9 +6,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from ._energy import AbstractStageEnergy
+from ._fit import Loss
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver
 from ._reading import Reading
@@ -163,6 +164,25 @@ class Disagreement(AbstractStageEnergy):
 
     def final(self, state, time):
         return jnp.float32(0.0)
+
+
+def independently(loss: Loss) -> Loss:
+    """A loss of an ensemble, of which each member learns from the whole batch as if it were alone, with a key of its own.
+
+    **Arguments:**
+
+    - `loss`: of one model, as a `Trainer` takes it. What it does not look at does not learn: members that share an encoder want a loss of
+      representations, such as `prediction_loss` of their predictors.
+    """
+
+    def of_all(ensemble: Ensemble, batch: Any, share: Float[Array, ""], key: Key[Array, ""]) -> tuple[Array, dict[str, Array]]:
+        def of_one(model: AbstractWorldModel, key: Key[Array, ""]) -> tuple[Array, dict[str, Array]]:
+            return loss(model, batch, share, key)
+
+        losses, parts = eqx.filter_vmap(of_one)(ensemble.members, jax.random.split(key, ensemble.count))
+        return jnp.sum(losses), jax.tree.map(jnp.mean, parts)
+
+    return of_all
 
 
 def _first(model: AbstractWorldModel) -> AbstractWorldModel:

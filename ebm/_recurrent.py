@@ -82,21 +82,37 @@ class RecurrentJEPA(AbstractWorldModel):
         carry, context = self.memory(state.carry, jnp.concatenate([features, self.scale(action)]))
         return Remembered(features, context, carry)
 
-    def watch(self, observations: PyTree, actions: Float[Array, "step action"]) -> tuple[Representation, Float[Array, "step feature"]]:
+    def watch(
+        self, observations: PyTree, actions: Float[Array, "step action"], seen: int | None = None
+    ) -> tuple[Representation, Float[Array, "step feature"]]:
         """A whole film at once: what a `Filtering` perceiver would read at every frame, and what it would have foreseen of every next one.
 
         **Arguments:**
 
         - `observations`: leaves (frame, ...), one more than `actions`, of which each leads from one frame to the next.
+        - `seen`: frames after which it shuts its eyes, and foresees the rest by imagination; by default never.
 
         **Returns:**
 
         Features and contexts of all frames, and the features foreseen of all but the first.
+
+        **Raises:**
+
+        `ValueError` if `seen` is not between 1 and the number of frames.
         """
         features, scaled = jax.vmap(self.encode)(observations), self.scale(actions)
+        frames = features.shape[0]
+        if seen is not None and not 1 <= seen <= frames:
+            raise ValueError(f"`seen` must be in [1, {frames}], got {seen}. It counts the frames before it shuts its eyes.")
         before = jnp.concatenate([jnp.zeros((1, self.action_space.size)), scaled])
-        contexts = self.memory.film(jnp.concatenate([features, before], axis=1))
-        return Representation(features, contexts), jax.vmap(self._foresee)(features[:-1], contexts[:-1], scaled)
+        inputs = jnp.concatenate([features, before], axis=1)
+        contexts = self.memory.film(inputs)
+        foreseen = jax.vmap(self._foresee)(features[:-1], contexts[:-1], scaled)
+        if seen is not None:
+            carry, _ = jax.lax.scan(lambda carry, x: self.memory(carry, x), self.memory.init(), inputs[:seen])
+            imagined = self.rollout(Remembered(features[seen - 1], contexts[seen - 1], carry), actions[seen - 1 :])
+            foreseen = jnp.concatenate([foreseen[: seen - 1], imagined.features[1:]])
+        return Representation(features, contexts), foreseen
 
     def example_state(self):
         return Remembered(jnp.zeros(self.encoder.size), jnp.zeros(self.memory.size), self.memory.init())

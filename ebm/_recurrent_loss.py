@@ -1,33 +1,40 @@
-"""What a model with a memory learns from: whole films, each frame foreseen from all before it."""
+"""What a model with a memory learns from: whole films, frames foreseen from those before them."""
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from ._recurrent import RecurrentJEPA
 from .objectives import Composition, Outcome
 
 
 class JointRecurrent(eqx.Module):
-    """What learns together: a `RecurrentJEPA`, and objectives, which may bring networks of their own."""
+    """What learns together: a `RecurrentJEPA`, and objectives, which may bring networks of their own.
+
+    **Arguments:**
+
+    - `seen`: frames of every film after which the model shuts its eyes, and imagines the rest, as it will when plans are made with it; by
+      default it foresees one frame at a time.
+    """
 
     model: RecurrentJEPA
     objective: Composition
+    seen: int | None = eqx.field(static=True, default=None)
 
-    def imagine(self, observations: PyTree, actions: Float[Array, "film step action"]) -> Outcome:
+    def imagine(self, observations: PyTree, actions: Float[Array, "film step action"], key: Key[Array, ""] | None = None) -> Outcome:
         """Watch a batch of films, and foresee each frame from those before it.
 
         **Arguments:**
 
         - `observations`: leaves (film, frame, ...). `actions`: actuator units.
+        - `key`: for objectives that draw something.
         """
-        encoded, predicted = jax.vmap(self.model.watch)(observations, actions)
-        return Outcome(encoded, predicted, self.model.scale(actions))
+        encoded, predicted = jax.vmap(lambda film, acted: self.model.watch(film, acted, self.seen))(observations, actions)
+        return Outcome(encoded, predicted, self.model.scale(actions), key)
 
 
 def joint_recurrent_loss(
     learner: JointRecurrent, batch: tuple[PyTree, Array], share: Float[Array, ""], key: Array
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The composition over a batch of films: observations (film, frame, ...) and actions (film, frame - 1, action)."""
-    del key
-    return learner.objective(learner.imagine(*batch), share)
+    return learner.objective(learner.imagine(*batch, key), share)

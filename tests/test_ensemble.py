@@ -4,7 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+import scenes
 from worlds import PointMass, actions, assert_close, counted, now, point, slope, trajectory
 
 import ebm
@@ -34,6 +36,19 @@ def test_nominal_is_the_first_member():
     assert_close(ENSEMBLE.rollout(point(), actions()), MODELS[0].rollout(point(), actions()), rtol=1e-6)
     assert_close(ENSEMBLE.linearize(trajectory(MODELS[0])), MODELS[0].linearize(trajectory(MODELS[0])), rtol=1e-5)
     assert_close(ENSEMBLE.example_state(), MODELS[0].example_state())
+
+
+def test_the_engine_can_be_a_member():
+    arm = scenes.build(scenes.ARM, 2, parameters={"mass": 1.0})
+    arms = [arm.with_parameters({"mass": mass}) for mass in (0.5, 2.0)]
+    forces = arm.action_space.sample((3,), key=KEY)
+
+    @eqx.filter_jit
+    def rolled(model, latents):
+        return model.rollout(model.example_state(), forces, latents)
+
+    for index, alone in enumerate(arms):
+        assert_close(rolled(ebm.Ensemble(arms), true(index)), rolled(alone, None), rtol=1e-5)
 
 
 def test_worlds_are_spread_evenly_over_members():
@@ -163,6 +178,24 @@ def test_every_member_learns_and_nothing_else():
     frames = jnp.arange(6.0).reshape(2, 3)
     codes = ensemble.each(lambda model: jax.vmap(model.encode)(frames).features)
     np.testing.assert_allclose(codes[1], jax.vmap(models[1].encode)(frames).features, rtol=1e-5, atol=1e-6)
+
+
+def test_members_learn_together_what_each_learns_alone():
+    models = learned(2)
+    frames, forces = jax.random.normal(KEY, (16, 4)), jax.random.uniform(KEY, (16, 2))
+
+    def loss(model, batch, share, key):
+        step = jax.vmap(lambda x, u: model.predictor(x, u, model.predictor.condense(jnp.zeros(0))))
+        return jnp.mean((step(*batch) - jnp.roll(batch[0], 1, axis=1)) ** 2), {}
+
+    def fit(loss, module):
+        return ebm.fit(ebm.Trainer(loss, lambda key: (frames, forces), optax.adam(1e-2), 5, 5), module, key=KEY)
+
+    together = fit(ebm.independently(loss), ebm.Ensemble(models))
+    for i, model in enumerate(models):
+        assert_close(together.member(i).predictor, fit(loss, model).predictor, rtol=1e-3, atol=1e-4)
+        assert_close(together.member(i).encoder, model.encoder, rtol=0, atol=0)
+        assert not np.allclose(together.member(i).predictor.network.last.weight, model.predictor.network.last.weight)
 
 
 def test_bad_settings_say_so():

@@ -100,6 +100,24 @@ def test_a_film_at_once_is_what_the_perceiver_sees_frame_by_frame(kind):
     np.testing.assert_allclose(foreseen, expected[1:], rtol=1e-4, atol=1e-5)
 
 
+def test_with_its_eyes_shut_it_foresees_what_it_imagines():
+    model = small()
+    observations, actions = film()
+    states, foreseen = watched(model, observations, actions)
+    state = jax.tree.map(lambda leaf: leaf[2], states)
+
+    @eqx.filter_jit
+    def blind(model, observations):
+        return model.watch(observations, actions, 3)[1], model.rollout(state, actions[2:]).features[1:]
+
+    expected, imagined = blind(model, observations)
+    np.testing.assert_allclose(expected[:2], foreseen[1:3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(expected[2:], imagined, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(blind(model, observations.at[3:].add(1.0))[0], expected)
+    with pytest.raises(ValueError, match="seen"):
+        model.watch(observations, actions, 0)
+
+
 def test_what_it_imagines_enters_the_memory_like_a_frame():
     model = small()
     observations, actions = film()

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scenes
 from worlds import PointMass, actions, assert_close, counted, point
 
 import ebm
@@ -27,6 +28,22 @@ def test_true_physics_is_surprised_by_the_impossible_only():
     np.testing.assert_allclose(possible, 0.0, atol=1e-9)
     assert jnp.argmax(impossible) == 4
     np.testing.assert_allclose(jnp.delete(impossible, 4), 0.0, atol=1e-6)
+
+
+def test_the_engine_is_surprised_where_two_films_were_spliced():
+    arm = scenes.build(scenes.ARM, 2, parameters={"mass": 1.0})
+    forces = arm.action_space.sample((6,), key=KEY)
+
+    @eqx.filter_jit
+    def rolled(arm):
+        return arm.rollout(arm.example_state(), forces)
+
+    film, other = rolled(arm), rolled(arm.with_parameters({"mass": 1.5}))
+    spliced = jax.tree.map(lambda a, b: jnp.concatenate([a[:4], b[4:]]), film, other)
+    possible, impossible = (ebm.surprise(arm, DIRECT, frames, forces) for frames in (film, spliced))
+    np.testing.assert_allclose(possible, 0.0, atol=1e-6)
+    assert jnp.all(impossible[:4] < 1e-6)
+    assert impossible[4] > 1e-3
 
 
 def test_it_is_the_perceivers_energy_frame_by_frame():
