@@ -9,7 +9,6 @@ from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver
 
 
-@eqx.filter_jit
 def surprise(
     model: AbstractWorldModel, perceiver: AbstractPerceiver, observations: PyTree, actions: Float[Array, "step action"] | None = None
 ) -> Float[Array, " frame"]:
@@ -45,10 +44,18 @@ def surprise(
     if actions.shape[0] != count - 1:
         raise ValueError(f"{count} frames have {count - 1} actions between them, got {actions.shape[0]}.")
 
+    return _watch(model, perceiver, observations, jnp.concatenate([rest[None], actions]))
+
+
+@eqx.filter_jit
+def _watch(
+    model: AbstractWorldModel, perceiver: AbstractPerceiver, observations: PyTree, before: Float[Array, "frame action"]
+) -> Float[Array, " frame"]:
+    """The energies, with the action before each frame; of the first there is none, and none is needed."""
+
     def watch(memory, frame):
         action, observation = frame
         energy = perceiver.energy(model, memory, action, observation)
         return perceiver.observe(model, memory, action, observation)[1], energy
 
-    before = jnp.concatenate([rest[None], actions])
     return jax.lax.scan(watch, perceiver.init(model), (before, observations))[1]

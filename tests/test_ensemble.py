@@ -156,17 +156,25 @@ def learned(count=3):
     return [ebm.JEPA(encoder, predictor, box) for predictor in predictors]
 
 
-@pytest.mark.parametrize("name", ["cem", "mppi"])
-def test_planners_work_on_learned_members_unchanged(name):
-    models = learned()
-    ensemble, perceiver = ebm.Ensemble(models), ebm.Nominal(ebm.Encoded())
+def recurrent(count=3):
+    """With one encoder and one memory, and predictors of their own."""
+    models, memory = learned(count), nets.GRUMemory(6, 5, key=KEY)
+    predictors = [nets.ResidualPredictor(4, 2, 8, 1, context_size=5, key=key) for key in jax.random.split(KEY, count)]
+    return [ebm.RecurrentJEPA(models[0].encoder, memory, predictor, models[0].action_space) for predictor in predictors]
+
+
+@pytest.mark.parametrize(("name", "build", "perceiver"), [("cem", learned, ebm.Encoded()), ("mppi", recurrent, ebm.Filtering())])
+def test_planners_work_on_learned_members_unchanged(name, build, perceiver):
+    models = build()
+    ensemble, perceiver = ebm.Ensemble(models), ebm.Nominal(perceiver)
     energy = ebm.Approach("features", jnp.zeros(4), tolerance=0.3) + 0.5 * ebm.Disagreement(ensemble)
     problem = ebm.Problem(ensemble, energy, risk=ebm.CVaR(0.5), num_latents=3)
     agent = planners.Agent(problem, planners.planner(name, horizon=3, num_samples=16), perceiver)
     action, plan, state = agent.decide(jnp.array([0.1, 0.2, 0.3]), agent.init(key=KEY))
     assert bool(problem.action_space.contains(action))
     assert {"approach", "disagreement", "risk"} == set(plan.terms)
-    assert_close(state.memory.state, models[0].encode(jnp.array([0.1, 0.2, 0.3])))
+    alone, _ = perceiver.perceiver.observe(models[0], perceiver.perceiver.init(models[0]), action, jnp.array([0.1, 0.2, 0.3]))
+    assert_close(state.memory.state, alone)
 
 
 def test_every_member_learns_and_nothing_else():

@@ -83,6 +83,21 @@ def test_bad_films_say_so():
         ebm.surprise(PHYSICS, DIRECT, eqx.tree_at(lambda film: film.count, FILM, jnp.int32(0)), FORCES)
 
 
+def test_what_a_learnt_model_foresees_is_what_surprises_it():
+    frames, forces = jax.random.normal(KEY, (5, 3)), PHYSICS.action_space.sample((4,), key=KEY)
+    encoder, context = nets.MLPEncoder((3,), 4, 8, 1, key=KEY), 2
+    predictor = nets.ResidualPredictor(4, 2, 8, 1, context_size=context, key=KEY)
+    recurrent = ebm.RecurrentJEPA(encoder, nets.GRUMemory(6, context, key=KEY), predictor, PHYSICS.action_space)
+    seen, foreseen = recurrent.watch(frames, forces)
+    expected = 0.5 * jnp.mean((foreseen - seen.features[1:]) ** 2, axis=1)
+    np.testing.assert_allclose(ebm.surprise(recurrent, ebm.Filtering(), frames, forces)[1:], expected, rtol=1e-4)
+    glance = ebm.JEPA(encoder, nets.ResidualPredictor(4, 2, 8, 1, key=KEY), PHYSICS.action_space)
+    states = jax.vmap(glance.encode)(frames)
+    after = jax.vmap(glance.step)(jax.tree.map(lambda leaf: leaf[:-1], states), forces).features
+    expected = 0.5 * jnp.mean((after - states.features[1:]) ** 2, axis=1)
+    np.testing.assert_allclose(ebm.surprise(glance, ebm.Encoded(), frames, forces)[1:], expected, rtol=1e-4)
+
+
 def hidden(shape, reappearing):
     """A film: one of two shapes, then a screen, then a shape again, one-hot."""
     return jax.nn.one_hot(jnp.array([shape, *[2] * GAP, reappearing]), 3)
