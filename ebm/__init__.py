@@ -66,7 +66,6 @@ from ._recurrent import Filtering as Filtering
 from ._recurrent import RecurrentJEPA as RecurrentJEPA
 from ._recurrent import Remembered as Remembered
 from ._recurrent_loss import JointRecurrent as JointRecurrent
-from ._recurrent_loss import joint_recurrent_loss as joint_recurrent_loss
 from ._remaining import Remaining as Remaining
 from ._representation import Representation as Representation
 from ._risk import AbstractRisk as AbstractRisk

@@ -9,6 +9,7 @@ from ._average import Average
 from ._displacement import Displacement
 from ._jepa import JEPA
 from ._masking import hide
+from ._recurrent_loss import JointRecurrent
 from ._representation import Representation
 from .nets import AbstractPredictor
 from .objectives import Composition, Outcome
@@ -54,7 +55,7 @@ class Joint(eqx.Module):
                 raise ValueError("`hidden` needs a key: where pictures are hidden is drawn.")
             key, hide_key = jax.random.split(key)
             masked = encode(hide(observations, self.hidden, key=hide_key))
-        return Outcome(encoded, predicted, self.model.scale(actions), key, targets, masked)
+        return Outcome(encoded, predicted, self.model.scale(actions), key, targets, masked, observations)
 
     def settle(self, share: Float[Array, ""]) -> "Joint":
         """The same with its average a step nearer to the encoder."""
@@ -63,7 +64,9 @@ class Joint(eqx.Module):
         return eqx.tree_at(lambda learner: learner.target, self, self.target.follow(self.model.encoder, share))
 
 
-def joint_loss(learner: Joint, batch: tuple[PyTree, Array], share: Float[Array, ""], key: Array) -> tuple[Float[Array, ""], Terms]:
+def joint_loss(
+    learner: Joint | JointRecurrent, batch: tuple[PyTree, Array], share: Float[Array, ""], key: Array
+) -> tuple[Float[Array, ""], Terms]:
     """The composition over a batch of films: observations (film, frame, ...) and actions (film, frame - 1, action).
 
     Its parts are the terms before they were weighed, and after it (`… weighed`), and how much each pulls (`… pull`).

@@ -1,4 +1,4 @@
-"""What a model with a memory learns from: whole films, frames foreseen from those before them."""
+"""What a model with a memory learns together with: whole films, frames foreseen from those before them."""
 
 import equinox as eqx
 import jax
@@ -30,11 +30,4 @@ class JointRecurrent(eqx.Module):
         - `key`: for objectives that draw something.
         """
         encoded, predicted = jax.vmap(lambda film, acted: self.model.watch(film, acted, self.seen))(observations, actions)
-        return Outcome(encoded, predicted, self.model.scale(actions), key)
-
-
-def joint_recurrent_loss(
-    learner: JointRecurrent, batch: tuple[PyTree, Array], share: Float[Array, ""], key: Array
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The composition over a batch of films: observations (film, frame, ...) and actions (film, frame - 1, action)."""
-    return learner.objective(learner.imagine(*batch, key), share)
+        return Outcome(encoded, predicted, self.model.scale(actions), key, observations=observations)

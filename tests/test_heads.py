@@ -110,17 +110,13 @@ def test_a_planner_follows_a_learnt_distance():
     assert planned < idle
 
 
-class Filmed(objectives.Outcome):
-    """An outcome that kept its pictures."""
-
-    observations: jax.Array | None = None
-
-
 def test_reconstruction_is_the_error_of_the_pictures():
     decoder = nets.Decoder(3, (1, 4, 4), 2, 4, 8, key=KEY)
     features = jax.random.normal(KEY, (2, 3, 3))
     pictures = jnp.round(255 * jax.vmap(jax.vmap(decoder))(features)).astype(jnp.uint8)
-    outcome = Filmed(ebm.Representation(features, jnp.zeros((2, 3, 0))), features[:, 1:], jnp.zeros((2, 2, 0)), observations=pictures)
+    outcome = objectives.Outcome(
+        ebm.Representation(features, jnp.zeros((2, 3, 0))), features[:, 1:], jnp.zeros((2, 2, 0)), observations=pictures
+    )
     for of in ("features", "predicted"):
         objective = objectives.Reconstruction(decoder, of)
         assert objective(outcome) < 1e-5

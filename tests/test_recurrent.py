@@ -199,7 +199,7 @@ def test_it_learns_from_films_what_a_glance_does_not_tell():
         )
         learner = ebm.JointRecurrent(ebm.RecurrentJEPA(encoder, memory, predictor, box), objective)
         means = []
-        trainer = ebm.Trainer(ebm.joint_recurrent_loss, draw, optax.adam(1e-2), 400, 200)
+        trainer = ebm.Trainer(ebm.joint_loss, draw, optax.adam(1e-2), 400, 200)
         ebm.fit(trainer, learner, key=KEY, report=lambda step, parts: means.append(parts["prediction"]))
         return means[-1]
 

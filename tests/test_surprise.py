@@ -118,7 +118,7 @@ def test_only_who_remembers_is_surprised_by_what_was_behind_the_screen(window, r
     model = ebm.RecurrentJEPA(nets.Identity((3,)), memory, predictor, ebm.Box([], []))
     films = jnp.stack([hidden(0, 0), hidden(1, 1)])
     objective = objectives.Composition({"prediction": objectives.Weighted(objectives.Prediction())})
-    trainer = ebm.Trainer(ebm.joint_recurrent_loss, lambda key: (films, jnp.zeros((2, GAP + 1, 0))), optax.adam(1e-2), 200, 200)
+    trainer = ebm.Trainer(ebm.joint_loss, lambda key: (films, jnp.zeros((2, GAP + 1, 0))), optax.adam(1e-2), 200, 200)
     learned = ebm.fit(trainer, ebm.JointRecurrent(model, objective), key=KEY).model
     if remembers:
         assert contrast(learned) > 0.1

@@ -35,4 +35,6 @@ class Expander(AbstractObjective):
         block, other = expand(read(outcome, self.of)), "context" if self.of == "features" else "features"
         encoded = Representation(**{self.of: block, other: read(outcome, other)})
         predicted: Array = expand(outcome.predicted) if self.of == "features" else outcome.predicted
-        return self.objective(Outcome(encoded, predicted, outcome.actions, outcome.key, outcome.targets, outcome.masked))
+        return self.objective(
+            Outcome(encoded, predicted, outcome.actions, outcome.key, outcome.targets, outcome.masked, outcome.observations)
+        )

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from .._representation import Representation
 from .._types import to_float
@@ -23,6 +23,7 @@ class Outcome(eqx.Module):
     - `key`: for objectives that draw something, such as directions.
     - `targets`: like `encoded`, by a copy of the encoder that follows it slowly; through it nothing learns.
     - `masked`: like `encoded`, of the same pictures with parts of them hidden.
+    - `observations`: what was encoded, for objectives that make it again; leaves (film, frame, ...).
     """
 
     encoded: Representation
@@ -31,6 +32,7 @@ class Outcome(eqx.Module):
     key: Key[Array, ""] | None = None
     targets: Representation | None = None
     masked: Representation | None = None
+    observations: PyTree = None
 
 
 class AbstractObjective(eqx.Module):
@@ -78,7 +80,7 @@ class Composition(eqx.Module):
         def norm(term: Weighted) -> Array:
             def value(moved):
                 encoded, predicted, masked = moved
-                seen = Outcome(encoded, predicted, outcome.actions, outcome.key, outcome.targets, masked)
+                seen = Outcome(encoded, predicted, outcome.actions, outcome.key, outcome.targets, masked, outcome.observations)
                 return term.at(share) * term.objective(seen)
 
             return optax.tree.norm(jax.grad(value)((outcome.encoded, outcome.predicted, outcome.masked)))

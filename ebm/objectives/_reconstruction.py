@@ -28,7 +28,7 @@ class Reconstruction(AbstractObjective):
     of: str = eqx.field(static=True, default="features")
 
     def __call__(self, outcome):
-        pictures = getattr(outcome, "observations", None)
+        pictures = outcome.observations
         if pictures is None:
             raise ValueError("`Reconstruction` needs the pictures, and this outcome has no `observations`. Let the loss put them there.")
         if self.of == "predicted":
