@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import tyro
 from ._errors import Interrupted, UsageError, near
 
 RECIPES = ("two-rooms",)
+Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
 MAY_BE_NONE = ("seed", "play", "coordinates")
 
 
@@ -30,12 +32,8 @@ class Train:
 
     def run(self, command: str) -> int:
         """The exit code."""
-        from rich.console import Console
-        from rich.progress import Progress
-
         from . import _rooms
         from ._cli import keep_compiled
-        from ._runs import METRICS, clean
 
         if self.recipe not in RECIPES:
             raise UsageError(f"there is no recipe {self.recipe!r}.{near(self.recipe, RECIPES)} There are {', '.join(RECIPES)}.")
@@ -44,26 +42,42 @@ class Train:
         folder = self.out or Path("runs") / f"{self.recipe}-{settings.seed}"
         begin(folder, {"recipe": self.recipe, "settings": settings._asdict()}, command)
         keep_compiled()
-        console, clock = Console(stderr=True), time.perf_counter()
-        with (folder / METRICS).open("a", encoding="utf-8") as file, Progress(console=console) as progress:
-            bars: dict[str, Any] = {}
-
-            def report(stage: str, step: int, steps: int, parts: dict[str, float]) -> None:
-                if stage not in bars:
-                    bars[stage] = progress.add_task(stage, total=steps)
-                progress.update(bars[stage], completed=step, description=f"{stage} {parts['loss']:.4g}")
-                line = {"stage": stage, "step": step, "seconds": time.perf_counter() - clock} | parts
-                file.write(json.dumps(clean(line), separators=(",", ":")) + "\n")
-                file.flush()
-
-            try:
-                _rooms.train(settings, folder, report)
-            except KeyboardInterrupt as stop:
-                raise Interrupted(f"the same command goes on from here: {folder}") from stop
-        seconds = time.perf_counter() - clock
-        done = f"{folder / _rooms.MODEL} after {seconds:.0f} s; `ebm eval {folder}` plans in it."
-        console.print(done, markup=False, soft_wrap=True, highlight=False)
+        clock = time.perf_counter()
+        progressing(folder, clock, lambda report: _rooms.train(settings, folder, report), f"ebm eval {folder}")
         return 0
+
+
+def progressing(folder: Path, clock: float, train: Callable[[Report], None], after: str) -> None:
+    """Train with a bar for every stage, and a line in the metrics for every epoch.
+
+    **Arguments:**
+
+    - `clock`: when it all began, as `time.perf_counter` has it.
+    - `after`: the command that looks at what was trained.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ._runs import METRICS, clean
+
+    console = Console(stderr=True)
+    with (folder / METRICS).open("a", encoding="utf-8") as file, Progress(console=console) as progress:
+        bars: dict[str, Any] = {}
+
+        def report(stage: str, step: int, steps: int, parts: dict[str, float]) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=steps)
+            progress.update(bars[stage], completed=step, description=f"{stage} {parts['loss']:.4g}")
+            line = {"stage": stage, "step": step, "seconds": time.perf_counter() - clock} | parts
+            file.write(json.dumps(clean(line), separators=(",", ":")) + "\n")
+            file.flush()
+
+        try:
+            train(report)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(f"the same command goes on from here: {folder}") from stop
+    done = f"{folder} after {time.perf_counter() - clock:.0f} s; `{after}` says what it is worth."
+    console.print(done, markup=False, soft_wrap=True, highlight=False)
 
 
 def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

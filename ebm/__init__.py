@@ -63,6 +63,7 @@ from ._problem import goals as goals
 from ._reading import Reading as Reading
 from ._reading import readings as readings
 from ._recurrent import Filtering as Filtering
+from ._recurrent import FilteringPictures as FilteringPictures
 from ._recurrent import RecurrentJEPA as RecurrentJEPA
 from ._recurrent import Remembered as Remembered
 from ._recurrent_loss import JointRecurrent as JointRecurrent

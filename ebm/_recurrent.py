@@ -11,7 +11,7 @@ from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
 from ._representation import Representation, standardise
 from ._types import AbstractState, Box
-from .nets import AbstractEncoder, AbstractMemory, AbstractPredictor
+from .nets import AbstractEncoder, AbstractMemory, AbstractPredictor, Decoder
 
 
 class Remembered(AbstractState):
@@ -152,7 +152,31 @@ class Filtering(AbstractPerceiver):
         return jnp.where(memory.seen, 0.5 * jnp.mean(error**2), 0.0)
 
 
+class FilteringPictures(AbstractPerceiver):
+    """The same memory; surprising by how far a picture is from the one that was foreseen.
+
+    For models that were trained by `objectives.Reconstruction` of what they predict: beside `Filtering` it says what it buys to compare
+    representations. Energy: the mean squared error of the picture, as a fraction of 255.
+
+    **Arguments:**
+
+    - `decoder`: from features to a picture.
+    """
+
+    decoder: Decoder
+
+    def init(self, model):
+        return Filtering().init(model)
+
+    def observe(self, model, memory, action, observation):
+        return Filtering().observe(model, memory, action, observation)
+
+    def energy(self, model, memory, action, observation):
+        foreseen = _recurrent(model).foresee(memory.state, action)
+        return jnp.where(memory.seen, self.decoder.error(foreseen, observation), 0.0)
+
+
 def _recurrent(model: AbstractWorldModel) -> RecurrentJEPA:
     if not isinstance(model, RecurrentJEPA):
-        raise TypeError(f"`Filtering` keeps the memory of a `RecurrentJEPA`, and {type(model).__name__} has none. Use `ebm.Encoded`.")
+        raise TypeError(f"A filter keeps the memory of a `RecurrentJEPA`, and {type(model).__name__} has none. Use `ebm.Encoded`.")
     return model

@@ -182,6 +182,7 @@ def test_a_layout_has_variance_but_none_within_a_film():
     layout = outcome(features=outcome().encoded.context)
     assert objectives.Variance()(layout) < 0.2
     assert objectives.FilmVariance()(layout) > 0.5
+    assert objectives.CodingRate(within=True)(layout) > objectives.CodingRate()(layout) + 2.0
     assert objectives.Constancy("features")(layout) == pytest.approx(0, abs=1e-6)
     assert objectives.TimeSimilarity()(layout) == 0
 

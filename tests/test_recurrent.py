@@ -206,6 +206,24 @@ def test_it_learns_from_films_what_a_glance_does_not_tell():
     assert error(nets.GRUMemory(4, 8, key=KEY)) < 0.7 * error(nets.WindowMemory(4, 8, 1, 8, key=KEY))
 
 
+def test_who_predicts_pictures_remembers_alike_and_is_surprised_in_pictures():
+    model = ebm.RecurrentJEPA(nets.PatchEncoder((1, 4, 4), 4, 2, 4, 8, key=KEY), MEMORIES["gru"](6), small().predictor, BOX)
+    decoder = nets.Decoder(4, (1, 4, 4), 2, 4, 8, key=KEY)
+    pictures = jax.random.randint(KEY, (3, 1, 4, 4), 0, 256).astype(jnp.uint8)
+
+    @eqx.filter_jit
+    def watch(perceiver, model):
+        _, memory = perceiver.observe(model, perceiver.init(model), BOX.rest, pictures[0])
+        first = perceiver.energy(model, perceiver.init(model), BOX.rest, pictures[0])
+        state, _ = perceiver.observe(model, memory, BOX.low, pictures[1])
+        return first, memory, state, perceiver.energy(model, memory, BOX.low, pictures[1])
+
+    first, memory, state, energy = watch(ebm.FilteringPictures(decoder), model)
+    assert_close(watch(PERCEIVER, model)[2], state)
+    assert first == 0.0
+    np.testing.assert_allclose(energy, decoder.error(model.foresee(memory.state, BOX.low), pictures[1]), rtol=1e-5)
+
+
 def test_bad_settings_say_so():
     model = small()
     with pytest.raises(ValueError, match="in_size=6"):

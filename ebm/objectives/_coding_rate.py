@@ -21,12 +21,17 @@ class CodingRate(AbstractObjective):
 
     - `of`: the block, "features" or "context".
     - `noise`: ε², the variance below which directions do not count.
+    - `within`: whether only what changes within films has a volume, so that the slow cannot fill it.
     """
 
     of: str = eqx.field(static=True, default="features")
     noise: Float[Array, ""] = eqx.field(converter=to_float, default=0.01)
+    within: bool = eqx.field(static=True, default=False)
 
     def __call__(self, outcome):
-        spread = covariance(samples(read(outcome, self.of)))
+        block = read(outcome, self.of)
+        if self.within:
+            block = block - jnp.mean(block, axis=1, keepdims=True)
+        spread = covariance(samples(block))
         size = spread.shape[0]
         return -jnp.linalg.slogdet(self.noise * jnp.eye(size) + spread)[1] / size
