@@ -21,6 +21,8 @@ class CheckpointError(ValueError):
 def save(path: str | os.PathLike, tree: PyTree, about: Mapping[str, Any] | None = None) -> None:
     """Write every array of `tree`, and `about` as JSON beside them. The file is replaced as a whole, or not at all.
 
+    The same arrays and the same words make the same bytes.
+
     **Arguments:**
 
     - `about`: what else must be known to use the arrays: settings, normalisation, what one action means.
@@ -32,7 +34,8 @@ def save(path: str | os.PathLike, tree: PyTree, about: Mapping[str, Any] | None 
     header = {"format": FORMAT, "about": json.dumps(dict(about or {}))}
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("wb") as file:
-        file.write(to_bytes(arrays, header))
+        for part in _sorted(to_bytes(arrays, header)):
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
@@ -89,6 +92,14 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any
         raise CheckpointError(f"There is no checkpoint {str(path)!r}.") from error
     except (SafetensorError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{str(path)!r} is damaged, or no checkpoint: {error}. Take an earlier one.") from error
+
+
+def _sorted(file: bytes) -> tuple[bytes, bytes, memoryview]:
+    """Size, header and arrays of a safetensors file, with the names in the header in order: what writes them shuffles some."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # arrays begin at a multiple of their largest element
+    return len(header).to_bytes(8, "little"), header, memoryview(file)[start:]
 
 
 def _named(tree: PyTree) -> list[tuple[str, Any]]:

@@ -50,6 +50,14 @@ def test_a_round_trip_is_exact(saved):
     assert not list(saved.parent.glob(".*"))
 
 
+def test_equal_checkpoints_are_equal_bytes(tmp_path):
+    written = set()
+    for _ in range(16):
+        ebm.save(tmp_path / "model.safetensors", tree(), {"held": 5, "low": [-1.0]})
+        written.add((tmp_path / "model.safetensors").read_bytes())
+    assert len(written) == 1
+
+
 def test_another_structure_is_refused_by_name(saved):
     with pytest.raises(ebm.CheckpointError, match=r"net.*\(4, 3\)"):
         ebm.load(saved, blank() | {"net": eqx.nn.Linear(3, 4, key=KEY)})
