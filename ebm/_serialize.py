@@ -1,5 +1,6 @@
 """Arrays in a file, and in words what they are: safetensors with a JSON header. Nothing that is read is ever run."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ def save(path: str | os.PathLike, tree: PyTree, about: Mapping[str, Any] | None 
     header = {"format": FORMAT, "about": json.dumps(dict(about or {}))}
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("wb") as file:
-        for part in _sorted(to_bytes(arrays, header)):
+        for part in _sealed(to_bytes(arrays, header)):
             file.write(part)
         file.flush()
         os.fsync(file.fileno())
@@ -84,22 +85,44 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise CheckpointError(f"{str(path)!r} is no checkpoint of ours: its header does not say {FORMAT!r}.")
-            about = json.loads(header.get("about", ""))
+            words = header.get("about", "")
+            about = json.loads(words)
             if not isinstance(about, dict):
                 raise CheckpointError(f"{str(path)!r} is damaged: what is said about its arrays is no JSON object.")
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118  (a file, not a dict)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (a file, not a dict)
+        if header.get("sha256") not in (None, _sum(words, _arrays(path))):  # there was none in the first files
+            raise CheckpointError(f"{str(path)!r} is damaged: its arrays are not those that were saved. Take an earlier one.")
+        return arrays, about
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {str(path)!r}.") from error
     except (SafetensorError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{str(path)!r} is damaged, or no checkpoint: {error}. Take an earlier one.") from error
 
 
-def _sorted(file: bytes) -> tuple[bytes, bytes, memoryview]:
-    """Size, header and arrays of a safetensors file, with the names in the header in order: what writes them shuffles some."""
-    start = 8 + int.from_bytes(file[:8], "little")
-    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # arrays begin at a multiple of their largest element
-    return len(header).to_bytes(8, "little"), header, memoryview(file)[start:]
+def _sealed(file: bytes) -> tuple[bytes, bytes, memoryview]:
+    """Size, header and arrays of a safetensors file, with a sum in the header, and its names in order: what writes them shuffles some."""
+    start = _start(file[:8])
+    header, arrays = json.loads(file[8:start]), memoryview(file)[start:]
+    header["__metadata__"]["sha256"] = _sum(header["__metadata__"]["about"], arrays)
+    words = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)  # arrays begin at a multiple of their largest element
+    return len(words).to_bytes(8, "little"), words, arrays
+
+
+def _arrays(path: str | os.PathLike) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(_start(file.read(8)))
+        return file.read()
+
+
+def _start(size: bytes) -> int:
+    """Where the arrays begin, from the first eight bytes of a file."""
+    return 8 + int.from_bytes(size, "little")
+
+
+def _sum(about: str, arrays: bytes | memoryview) -> str:
+    """What changes with any bit of what is said and of the arrays."""
+    return hashlib.sha256(about.encode() + hashlib.sha256(arrays).digest()).hexdigest()
 
 
 def _named(tree: PyTree) -> list[tuple[str, Any]]:

@@ -74,6 +74,16 @@ def test_a_truncated_file_is_refused(saved, size):
         ebm.load(saved, blank())
 
 
+def test_a_bit_that_flipped_is_noticed(saved):
+    whole = saved.read_bytes()
+    for place in (whole.index(b"held"), len(whole) - 30, len(whole) - 1):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ebm.CheckpointError, match="damaged"):
+            ebm.load(saved, blank())
+    saved.write_bytes(whole)
+    ebm.load(saved, blank())
+
+
 def test_foreign_files_are_refused_and_never_run(tmp_path):
     from safetensors.numpy import save_file
 
