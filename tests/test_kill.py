@@ -1,0 +1,114 @@
+"""A training is killed, at any moment, again and again; it goes on, and ends in the same bytes as one that never was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import ebm
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["features=8", "context=8", "width=16", "joint_steps=400", "joint_films=4", "joint_frames=3", "head_steps=400"]
+SMALL += ["films=500", "frames=5", "play=500", "predictor_steps=400"]
+
+
+def draw(key):
+    return jax.random.normal(key, (8, 3))
+
+
+def loss(module, batch, share, key):
+    noise = jax.random.normal(key, (8, 1))
+    return jnp.mean((jax.vmap(module)(batch) - batch.sum(axis=1, keepdims=True) - noise) ** 2), {}
+
+
+def train(path, report=None):
+    trainer = ebm.Trainer(loss, draw, optax.adam(0.1), 300, 10)
+    ebm.fit(trainer, eqx.nn.Linear(3, 1, key=jax.random.key(0)), key=jax.random.key(1), checkpoint=path, report=report)
+
+
+def train_and_die(path, count):
+    """What the process does that is killed: it waits a little after every epoch, and dies by itself while it writes a checkpoint."""
+    left, sync = [count], os.fsync
+
+    def sync_or_die(file):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(file)
+
+    os.fsync = sync_or_die
+    print("begins", flush=True)
+    train(path, lambda step, parts: time.sleep(0.1))
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def kill(process: subprocess.Popen, seconds: float) -> bool:
+    """Whether it was still running after so long; then it is no more."""
+    time.sleep(seconds)
+    running = process.poll() is None
+    process.kill()
+    process.communicate()
+    return running
+
+
+def test_a_training_killed_while_it_writes_and_at_a_random_moment_ends_in_the_same_bytes(tmp_path):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    train(whole)
+    writing = start(__file__, str(broken), "3")
+    writing.communicate(timeout=300)
+    assert writing.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob(".*"))  # what it was writing
+    anywhere = start(__file__, str(broken), "0")
+    assert anywhere.stdout
+    anywhere.stdout.readline()
+    assert kill(anywhere, random.Random().uniform(0.5, 2.5))
+    assert 20 <= ebm.read_about(broken)["step"] < 300
+    train(broken)
+    assert broken.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+def test_the_command_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path):
+    command = ["-m", "benchmarks._cli", "train", "two-rooms", *SMALL, "--out"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finish(start(*command, str(tmp_path / "first")))  # compiles
+    begun = time.perf_counter()
+    finish(start(*command, str(whole)))
+    seconds, moments = time.perf_counter() - begun, random.Random(0)
+    killed = 0
+    while killed < 10:
+        killed += kill(start(*command, str(broken)), moments.uniform(0.3, 0.7) * seconds)
+        for path in broken.glob("model.safetensors"):
+            path.unlink()  # done: its last steps once more
+    finish(start(*command, str(broken)))
+    for path in whole.glob("*.safetensors"):
+        assert (broken / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+if __name__ == "__main__":
+    train_and_die(sys.argv[1], int(sys.argv[2]))
