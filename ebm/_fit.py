@@ -1,6 +1,6 @@
 """Training: one compiled epoch, one loop around it, and a checkpoint after every epoch from which the rest follows bit for bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ._jepa import trainable
@@ -91,6 +92,7 @@ def fit(
     key: Key[Array, ""],
     checkpoint: str | Path | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    devices: Sequence[Any] = (),
 ) -> Any:
     """Train `module`, or go on where an earlier call with the same checkpoint was stopped.
 
@@ -99,6 +101,9 @@ def fit(
     - `key`: all randomness comes from it and the number of the step, so that a resumed training ends in the same numbers.
     - `checkpoint`: a file that is written after every epoch, and read first if it is there.
     - `report`: called after every epoch with the steps done and the means over the epoch.
+    - `devices`: such as `jax.devices()`, among which every batch is divided, along the first axis of its leaves. The loss is that of the
+      whole batch, statistics in it included, and the training the same but for rounding. They may be of several processes
+      (`jax.distributed`), each of which makes the same call; the first writes and reports, and all read the checkpoint.
 
     **Returns:**
 
@@ -107,19 +112,44 @@ def fit(
     **Raises:**
 
     `CheckpointError` if the checkpoint is damaged, or of another module. `FloatingPointError` if the loss is not finite any more: the last
-    good checkpoint is kept.
+    good checkpoint is kept. `ValueError` if a batch cannot be divided evenly.
     """
     progress = trainer.init(module)
     if checkpoint is not None and Path(checkpoint).exists():
         progress = load(checkpoint, progress)
+    if devices:
+        _check_divides(trainer.draw, len(devices))
+        mesh = Mesh(devices, ("batch",))
+        trainer = eqx.tree_at(lambda t: t.draw, trainer, _Divided(trainer.draw, NamedSharding(mesh, PartitionSpec("batch"))))
+        trainer, progress, key = eqx.filter_shard((trainer, progress, key), NamedSharding(mesh, PartitionSpec()))
+    first = jax.process_index() == 0
     advance = eqx.filter_jit(Trainer.advance)
     while (done := int(progress.step)) < trainer.steps:
         after, means = advance(trainer, progress, key)
         if not bool(jnp.isfinite(means["loss"])):
             raise FloatingPointError(f"The loss is not finite after step {done}. Lower the learning rate, or clip the gradient.")
         progress = after
-        if checkpoint is not None:
+        if checkpoint is not None and first:
             save(checkpoint, progress, {"step": int(progress.step), "steps": trainer.steps})
-        if report is not None:
+        if report is not None and first:
             report(int(progress.step), {name: float(value) for name, value in means.items()})
-    return progress.module
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0) if devices and eqx.is_array(leaf) else leaf, progress.module)
+
+
+class _Divided(eqx.Module):
+    """Draws a batch of which every device makes, and keeps, its part."""
+
+    draw: Callable[[Key[Array, ""]], PyTree]
+    sharding: NamedSharding = eqx.field(static=True)
+
+    def __call__(self, key: Key[Array, ""]) -> PyTree:
+        return jax.lax.with_sharding_constraint(self.draw(key), self.sharding)
+
+
+def _check_divides(draw: Callable[[Key[Array, ""]], PyTree], count: int) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter_eval_shape(draw, jax.random.key(0))):
+        if not leaf.shape or leaf.shape[0] % count:
+            raise ValueError(
+                f"The number of `devices`, {count}, must divide the first axis of every leaf of a batch, and leaf "
+                f"'{jax.tree_util.keystr(path)}' has shape {leaf.shape}. Draw another number, or name other devices."
+            )

@@ -93,19 +93,30 @@ def test_a_training_killed_while_it_writes_and_at_a_random_moment_ends_in_the_sa
 
 
 @pytest.mark.slow
-def test_the_command_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path):
+def test_a_training_killed_at_ten_random_moments_ends_in_the_same_bytes(tmp_path):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    train(whole)
+    for _ in range(10):
+        process = start(__file__, str(broken), "0")
+        assert process.stdout
+        process.stdout.readline()
+        kill(process, random.Random().uniform(0.0, 1.0))
+    train(broken)
+    assert broken.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_killed_in_every_stage_ends_in_the_same_bytes(tmp_path):
     command = ["-m", "benchmarks._cli", "train", "two-rooms", *SMALL, "--out"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finish(start(*command, str(tmp_path / "first")))  # compiles
-    begun = time.perf_counter()
     finish(start(*command, str(whole)))
-    seconds, moments = time.perf_counter() - begun, random.Random(0)
-    killed = 0
-    while killed < 10:
-        killed += kill(start(*command, str(broken)), moments.uniform(0.3, 0.7) * seconds)
-        for path in broken.glob("model.safetensors"):
-            path.unlink()  # done: its last steps once more
+    for stage in ("joint", "coordinates", "predictor"):
+        process = start(*command, str(broken))
+        while not (broken / f"{stage}.safetensors").exists() and process.poll() is None:
+            time.sleep(0.01)
+        assert kill(process, random.Random().uniform(0.0, 0.2))
     finish(start(*command, str(broken)))
+    assert {path.name for path in broken.iterdir()} == {path.name for path in whole.iterdir()}
     for path in whole.glob("*.safetensors"):
         assert (broken / path.name).read_bytes() == path.read_bytes(), path.name
 
