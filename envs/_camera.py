@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 VISIBLE_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # geom groups, as in MuJoCo's viewer
 FREE_VIEW_DISTANCE = 1.5  # model extents between the free camera and what it looks at
@@ -49,6 +49,15 @@ class _Grid(NamedTuple):
     axes: np.ndarray  # the same (3, rays), float32
     square: np.ndarray  # of their lengths
     sky: np.ndarray  # the colour that each shows where it meets nothing
+
+
+class _Hits(NamedTuple):
+    """What rays found, a column for every ray, as in a `RayImage`."""
+
+    geom_id: np.ndarray
+    depth: np.ndarray
+    normal: np.ndarray  # (3, rays)
+    points: np.ndarray  # the same
 
 
 class _Paint(NamedTuple):
@@ -144,6 +153,21 @@ class Camera:
         """
         return self.cast(data).depth
 
+    def glance(
+        self, data: mujoco.MjData, pixels: Int[np.ndarray, " pixels"]
+    ) -> tuple[Int32[np.ndarray, " pixels"], UInt8[np.ndarray, "pixels 3"]]:
+        """What a few pixels show, to the same bytes as `segment` and `shade`: where only a little moves, the rest need not be cast.
+
+        **Arguments:** `pixels`, counted along the rows of the picture from the top left.
+
+        **Returns:** geom ids, -1 where there is nothing, and RGB, 0 to 255.
+        """
+        eye, axes = self._pose(data)
+        rays, *planes = self._grid(axes, 1)
+        grid = _Grid(rays[pixels], *(plane[..., pixels] for plane in planes))
+        hits = self._meet(data, eye, grid)
+        return hits.geom_id, self._color(hits, grid, eye, data, 1)
+
     def shade(self, image: RayImage, data: mujoco.MjData) -> UInt8[np.ndarray, "height width 3"]:
         """Colours for rays already cast, so that one cast serves the picture, its mask and its depth.
 
@@ -153,24 +177,9 @@ class Camera:
         """
         eye, axes = self._pose(data)
         height, width = image.depth.shape
-        grid = self._grid(axes, height // self.height)
-        normal, points = (x.reshape(-1, 3).T for x in (image.normal, image.points))
-        index = np.where(image.geom_id.ravel() < 0, grid.sky, image.geom_id.ravel())
-        color = self._colors.take(index, 1)
-        for paint in self._paints:
-            shown = index == paint.geom
-            if shown.any():
-                footprint = grid.square * np.square(image.depth.ravel()) * np.float32(self.height / (self._focal * height))
-                np.copyto(color, _texture(paint, points, footprint, eye, data), where=shown)
-        light = np.empty((len(self._ambient), index.size), np.float32)
-        light[:] = self._ambient
-        for lamp in self._lamps:
-            light += lamp.diffuse * self._irradiance(lamp, normal, points, data)
-        np.copyto(light, np.float32(1), where=index >= self.model.ngeom)
-        color *= light
-        color += np.float32(0.5)
-        np.minimum(color, np.float32(255), out=color)
-        return _interleave(color, np.uint8).reshape(height, width, 3)
+        samples = height // self.height
+        hits = _Hits(image.geom_id.ravel(), image.depth.ravel(), *(x.reshape(-1, 3).T for x in (image.normal, image.points)))
+        return self._color(hits, self._grid(axes, samples), eye, data, samples).reshape(height, width, 3)
 
     def project(
         self, points: Float[np.ndarray, "points 3"], data: mujoco.MjData
@@ -200,14 +209,36 @@ class Camera:
         eye, axes = self._pose(data)
         height, width = self.height * samples, self.width * samples
         grid = self._grid(axes, samples)
+        hits = self._meet(data, eye, grid)
+        vectors = (x.T.reshape(height, width, 3) for x in (hits.normal, hits.points, grid.axes))
+        return RayImage(hits.geom_id.reshape(height, width), hits.depth.reshape(height, width), *vectors)
+
+    def _meet(self, data: mujoco.MjData, eye: np.ndarray, grid: _Grid) -> _Hits:
         geom_id, depth, normal = _multi_ray(self._rays, data, eye, grid.rays)
         normal = np.ascontiguousarray(normal.reshape(-1, 3).T, np.float32)
         depth[geom_id < 0] = np.nan
         depth = depth.astype(np.float32)
         points = depth * grid.axes + eye.astype(np.float32)[:, None]
         depth[geom_id < 0] = np.inf
-        vectors = (x.T.reshape(height, width, 3) for x in (normal, points, grid.axes))
-        return RayImage(geom_id.reshape(height, width), depth.reshape(height, width), *vectors)
+        return _Hits(geom_id, depth, normal, points)
+
+    def _color(self, hits: _Hits, grid: _Grid, eye: np.ndarray, data: mujoco.MjData, samples: int) -> np.ndarray:
+        index = np.where(hits.geom_id < 0, grid.sky, hits.geom_id)
+        color = self._colors.take(index, 1)
+        for paint in self._paints:
+            shown = index == paint.geom
+            if shown.any():
+                footprint = grid.square * np.square(hits.depth) * np.float32(1 / (self._focal * samples))
+                np.copyto(color, _texture(paint, hits.points, footprint, eye, data), where=shown)
+        light = np.empty((len(self._ambient), index.size), np.float32)
+        light[:] = self._ambient
+        for lamp in self._lamps:
+            light += lamp.diffuse * self._irradiance(lamp, hits.normal, hits.points, data)
+        np.copyto(light, np.float32(1), where=index >= self.model.ngeom)
+        color *= light
+        color += np.float32(0.5)
+        np.minimum(color, np.float32(255), out=color)
+        return _interleave(color, np.uint8)
 
     def _grid(self, axes: np.ndarray, samples: int) -> _Grid:
         key, (known, grid) = axes.tobytes(), self._grids.get(samples, (None, None))

@@ -296,3 +296,12 @@ def test_what_is_only_looked_at_is_not_cut_off_by_what_collides():
     radius = np.sqrt(seen.sum() / np.pi)
     assert seen.any(axis=0).sum() == pytest.approx(2 * radius, rel=0.1)
     assert seen.any(axis=1).sum() == pytest.approx(2 * radius, rel=0.1)
+
+
+def test_a_glance_shows_the_bytes_of_the_whole_picture():
+    model, data = scene(SHAPES, 'material="checker"')
+    camera = Camera(model, "aslant", height=24, width=32)
+    for pixels in (np.arange(24 * 32), np.arange(5, 24 * 32, 7), np.arange(0)):
+        geom_id, color = camera.glance(data, pixels)
+        np.testing.assert_array_equal(geom_id, camera.segment(data).ravel()[pixels])
+        np.testing.assert_array_equal(color, camera.render(data).reshape(-1, 3)[pixels])
