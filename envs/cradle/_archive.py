@@ -1,0 +1,132 @@
+"""Films on disk: small pieces, each either whole or not there."""
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import UInt8
+
+from ._films import Films, digest, find_split, join, make
+
+PIECE = 10  # quadruplets in a file
+REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
+
+
+class Piece(NamedTuple):
+    """A file of films: where it belongs, and which quadruplets are in it."""
+
+    concept: str
+    mode: str
+    split: str
+    start: int
+    count: int
+
+    def path(self, folder: Path) -> Path:
+        """Films of another version of MuJoCo may differ, and lie elsewhere."""
+        name = f"{self.concept}-{self.mode}-{self.split}"
+        return folder / f"mujoco-{mujoco.__version__}" / name / f"{self.start:05d}.npz"
+
+
+class Made(NamedTuple):
+    """What came of a piece: its hash, its different frames, its films' frames, and draws that had to be repeated."""
+
+    sha256: str
+    unique: int
+    delivered: int
+    repeated: int
+
+
+def pieces(concept: str, mode: str, split: str, count: int | None = None) -> list[Piece]:
+    """The files of a split, or of its first `count` quadruplets.
+
+    **Raises:** `ValueError` for a concept, mode or split there is not.
+    """
+    count = min(count or (known := find_split(concept, mode, split).count), known)
+    return [Piece(concept, mode, split, start, min(PIECE, count - start)) for start in range(0, count, PIECE)]
+
+
+def make_piece(folder: Path, piece: Piece) -> Made:
+    """Make one file. It appears under its name when it is whole."""
+    made = [make(piece.concept, piece.mode, piece.split, number) for number in range(piece.start, piece.start + piece.count)]
+    films = join(made)
+    frames, masks, index = pack(films.frames, films.masks)
+    sha256 = digest(films)
+    found = Made(sha256, len(frames), index.size, sum(one.attempts - 1 for one in made))
+    fields = {"frames": delta(frames), "masks": delta(masks), "index": index, "made": np.array(found[1:])}
+    save(piece.path(folder), fields | {"states": films.states, "seen": films.seen, "hidden": films.hidden}, sha256)
+    return found
+
+
+def read(folder: Path, concept: str, mode: str, split: str) -> Films:
+    """The films of a split, from the folder that `ebm surprise generate` filled.
+
+    **Raises:** `ValueError` for a concept, mode or split there is not; `FileNotFoundError` if it was not made, `OSError` if it is damaged.
+    """
+    folder = Path(folder)
+    parts = [read_piece(piece.path(folder)) for piece in pieces(concept, mode, split)]
+    return Films(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def read_piece(path: Path) -> Films:
+    """The films of one file.
+
+    **Raises:** `FileNotFoundError` if there is none, `OSError` if it is damaged.
+    """
+    found = load(path)
+    frames, masks = (undelta(found[name])[found["index"]] for name in ("frames", "masks"))
+    return Films(frames, masks, found["states"], found["seen"], found["hidden"])
+
+
+def recall(path: Path) -> Made | None:
+    """What came of a piece that is there already; `None` if it is not, or not whole."""
+    try:
+        found = load(path)
+    except OSError:
+        return None
+    return Made(str(found["sha256"]), *found["made"].tolist())
+
+
+def pack(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames and masks without repetition, and which is where: the impossible films are made of the frames of the possible ones."""
+    shape, places = frames.shape[:-3], {}
+    frames, masks = frames.reshape(-1, *frames.shape[-3:]), masks.reshape(-1, *masks.shape[-2:])
+    index = [places.setdefault(frame.tobytes() + mask.tobytes(), len(places)) for frame, mask in zip(frames, masks, strict=True)]
+    first = np.unique(index, return_index=True)[1]
+    return frames[first], masks[first], np.array(index, np.int32).reshape(shape)
+
+
+def delta(pictures: UInt8[np.ndarray, "picture *shape"]) -> UInt8[np.ndarray, "picture *shape"]:
+    """What changes from picture to picture, which deflates well."""
+    return np.diff(pictures, axis=0, prepend=np.zeros_like(pictures[:1]))
+
+
+def undelta(changes: UInt8[np.ndarray, "picture *shape"]) -> UInt8[np.ndarray, "picture *shape"]:
+    """The pictures again."""
+    return np.cumsum(changes, 0, dtype=np.uint8)
+
+
+def save(path: Path, fields: dict[str, np.ndarray], sha256: str) -> None:
+    """Write a file that is either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, sha256=np.array(sha256), **fields)
+    part.replace(path)
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    """Everything in a file.
+
+    **Raises:** `FileNotFoundError` if there is none, `OSError` if it is damaged.
+    """
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There are no films in {str(path)!r}. {REMEDY}") from error
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"{str(path)!r} is damaged ({error}). {REMEDY}") from error

@@ -1,0 +1,127 @@
+"""Chance, one stream for every film, and what differs between the splits."""
+
+import colorsys
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._scene import FRAMES, RATE, Fixed, Free, Look, Moved, Stage, Vector
+
+NEAR_KINDS, FAR_KINDS = ("sphere", "box", "cylinder"), ("capsule", "ellipsoid")
+NEAR_SIZES, FAR_SIZES = (0.21, 0.27), (0.165, 0.195)  # m, half extents
+NEAR_HUES, FAR_HUES = (0.0, 0.65), (0.75, 0.9)  # parts of every sixth of the circle of hues
+HUES = 6
+OUTSIDE = 2.3  # m from the middle of the picture: not seen yet, or no longer
+CLOSED, OPEN = 0.0, 2.9  # m above its place, for a screen; sunk, it is as much below as it is tall
+SCREEN_SPEED = 0.3  # m per frame
+DEPTH = 0.03  # m, half of a screen
+
+
+class Draw:
+    """Draws what films need. The same label and attempt give the same draws, on any machine."""
+
+    def __init__(self, label: str, attempt: int = 0, *, far: bool = False, wait: int = 0):
+        """**Arguments:** `label` names the film; `far` draws what the near splits never show; `wait` is for how many frames more something
+        is hidden before it is shown."""
+        seed = hashlib.sha256(f"{label}/{attempt}".encode()).digest()
+        self._rng, self.far, self.wait = np.random.default_rng(list(seed)), far, wait
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number between the two."""
+        return float(self._rng.uniform(low, high))
+
+    def integer(self, low: int, high: int) -> int:
+        """One of low, ..., high."""
+        return int(self._rng.integers(low, high + 1))
+
+    def coin(self, probability: float = 0.5) -> bool:
+        """True with this probability."""
+        return bool(self._rng.random() < probability)
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        """One of the options."""
+        return options[self.integer(0, len(options) - 1)]
+
+    def hue(self) -> float:
+        """Of an object, from 0 to 1."""
+        low, high = FAR_HUES if self.far else NEAR_HUES
+        return (self.integer(0, HUES - 1) + self.uniform(low, high)) / HUES
+
+    def kind(self) -> str:
+        """Of an object."""
+        return self.choice(FAR_KINDS if self.far else NEAR_KINDS)
+
+    def size(self) -> float:
+        """Of an object, half its extent in m."""
+        return self.uniform(*(FAR_SIZES if self.far else NEAR_SIZES))
+
+    def look(self, kind: str | None = None, size: float | None = None, hue: float | None = None) -> Look:
+        """An object, in strong colours."""
+        kind, size, hue = kind or self.kind(), size or self.size(), self.hue() if hue is None else hue
+        flat = {"ellipsoid": 0.7, "box": 0.85, "cylinder": 0.9}.get(kind, 1.0)
+        extents = (size, size * (1.5 if kind == "capsule" else 1.0), size * flat)
+        return Look(kind, extents, color(hue, self.uniform(0.75, 1.0), self.uniform(0.75, 1.0)))
+
+    def plate(self, half_width: float, half_height: float, half_depth: float = DEPTH) -> Look:
+        """A screen, a wall or a table, in mild colours."""
+        return Look(
+            "box", (half_width, half_depth, half_height), color(self.uniform(0, 1), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
+        )
+
+    def stage(self, *, above: bool = False) -> Stage:
+        """A floor, a wall and a camera, which stands in front or looks down from above."""
+        floor = self.uniform(0, 1)
+        shades = tuple(color(floor, self.uniform(0.05, 0.2), value + self.uniform(-0.05, 0.05)) for value in (0.6, 0.5))
+        tile = self.choice((0.9, 1.3)) if self.far else self.choice((0.0, 0.5))
+        wall = color(self.uniform(0, 1), self.uniform(0.05, 0.15), self.uniform(0.8, 0.95))
+        low, high = (18.0, 24.0) if self.far else (8.0, 14.0)  # degrees
+        turn = self.uniform(7, 11) * (-1) ** self.integer(0, 1) if self.far else self.uniform(-6, 6)
+        lookat = (self.uniform(-0.05, 0.05), 0.0, 0.0 if above else self.uniform(0.85, 0.95))
+        view = {
+            "distance": self.uniform(4.2, 4.5),
+            "azimuth": 90.0 + turn,
+            "elevation": -90.0 if above else -self.uniform(low, high),
+            "lookat": lookat,
+        }
+        return Stage((shades[0], shades[1]), tile, wall, view)
+
+
+def color(hue: float, saturation: float, value: float) -> Vector:
+    """Red, green and blue, to three digits."""
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red, 3), round(green, 3), round(blue, 3)
+
+
+def enters(look: Look, speed: float, *, height: float = 0.0, y: float = 0.0, held: int = 0, elastic: bool = False) -> Free:
+    """Comes from the left and goes on for ever, on the ground or on a table of this height."""
+    return Free(look, (-OUTSIDE, y, height + look.size[2]), (speed, 0.0, 0.0), elastic=elastic, held=held)
+
+
+def stops(look: Look, at: float, frames: float, *, y: float = 0.0, held: int = 0) -> Free:
+    """Comes from the left and slows down until it stands at x = `at`, so many frames after it was let go."""
+    seconds = frames / RATE
+    speed = 2 * (at + OUTSIDE) / seconds
+    return Free(look, (-OUTSIDE, y, look.size[2]), (speed, 0.0, 0.0), slowing=speed / seconds, held=held)
+
+
+def screen(look: Look, x: float, y: float, moves: Sequence[tuple[int, float]] = (), *, height: float = CLOSED) -> Moved:
+    """A screen that stands on the ground at (x, y) or `height` above that, and from the frames in `moves` on goes to the heights there."""
+    way, goals = np.empty(FRAMES), dict(moves)
+    goal = height
+    for frame in range(FRAMES):
+        goal = goals.get(frame, goal)
+        height += float(np.clip(goal - height, -SCREEN_SPEED, SCREEN_SPEED))
+        way[frame] = height
+    return Moved(look, np.stack([np.full(FRAMES, x), np.full(FRAMES, y), look.size[2] + way], 1))
+
+
+def block(look: Look, x: float, *, bottom: float = 0.0, y: float = 0.0) -> Fixed:
+    """Something that stands on the ground, or with its bottom at this height."""
+    return Fixed(look, (x, y, bottom + look.size[2]))
+
+
+def sunk(look: Look) -> float:
+    """The height of a screen that has gone into the ground."""
+    return -2 * look.size[2] - 0.05

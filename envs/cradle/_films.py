@@ -1,0 +1,110 @@
+"""The concepts, how they are shown, their splits, and their films."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from ._draw import Draw
+from ._permanence import permanence
+from ._quadruplet import Pair, Quadruplet, quadruplet
+
+
+class Films(NamedTuple):
+    """Quadruplets of films, in memory. The second axis is `CELLS`.
+
+    - `masks`: 0 is scenery, 1 + slot a thing. `states`: `FEATURES` of every slot, also while it is hidden; `seen` says when it is seen.
+    - `hidden`: first frame and length of the run in which possible and impossible films look the same; or, where all is seen, the frame in
+      which they part, and 0.
+    """
+
+    frames: UInt8[np.ndarray, "quadruplet 4 frame height width 3"]
+    masks: UInt8[np.ndarray, "quadruplet 4 frame height width"]
+    states: Float32[np.ndarray, "quadruplet 4 frame slot feature"]
+    seen: Bool[np.ndarray, "quadruplet 4 frame slot"]
+    hidden: Int[np.ndarray, "quadruplet 2"]
+
+
+class Split(NamedTuple):
+    """How many quadruplets there are of each concept and mode, and how they differ."""
+
+    count: int
+    far: bool = False  # other shapes, hues, sizes, cameras and floors
+    wait: int = 0  # frames for which things are hidden longer
+
+
+SPLITS = {
+    "dev": Split(100),
+    "test": Split(200),
+    "far": Split(100, far=True),
+    "train": Split(500),  # of these, only AA and BB are to be learned from
+}
+RULER = {f"wait-{wait}": Split(50, wait=wait) for wait in (0, 2, 4, 6, 8)}  # the ruler of memory
+RULED = ("permanence",)  # where something waits to be shown
+MADE: dict[str, dict[str, Callable[[Draw], Pair]]] = {
+    "permanence": {"O": permanence},
+}
+CONCEPTS = tuple(MADE)
+
+
+def modes(concept: str) -> tuple[str, ...]:
+    """How a concept is shown: with what matters hidden ("O"), or in sight ("V").
+
+    **Raises:** `ValueError` for a concept there is not.
+    """
+    if concept not in MADE:
+        raise ValueError(f"`concept` must be one of {CONCEPTS}, got {concept!r}.")
+    return tuple(MADE[concept])
+
+
+def splits(concept: str) -> dict[str, Split]:
+    """The splits of a concept by name."""
+    return SPLITS | (RULER if concept in RULED else {})
+
+
+def find_split(concept: str, mode: str, split: str) -> Split:
+    """A split, checked.
+
+    **Raises:** `ValueError` for a concept, mode or split there is not.
+    """
+    if mode not in modes(concept):
+        raise ValueError(f"`mode` of {concept} must be one of {modes(concept)}, got {mode!r}.")
+    if split not in splits(concept):
+        raise ValueError(f"`split` of {concept} must be one of {tuple(splits(concept))}, got {split!r}.")
+    return splits(concept)[split]
+
+
+def make(concept: str, mode: str, split: str, number: int) -> Quadruplet:
+    """One quadruplet. The same names and number give the same bytes in every process.
+
+    **Raises:** `ValueError` for a concept, mode or split there is not.
+    """
+    found = find_split(concept, mode, split)
+    return quadruplet(MADE[concept][mode], f"{concept}/{mode}/{split}/{number}", far=found.far, wait=found.wait)
+
+
+def quadruplets(concept: str, mode: str, split: str, start: int, count: int) -> Films:
+    """Make films here and now, without a cache: quadruplets `start` to `start + count` of a split.
+
+    **Raises:** `ValueError` for a concept, mode or split there is not, or less than one quadruplet.
+    """
+    if count < 1 or start < 0:
+        raise ValueError(f"`start` and `count` must be at least 0 and 1, got {start} and {count}. They count quadruplets.")
+    return join([make(concept, mode, split, number) for number in range(start, start + count)])
+
+
+def join(made: list[Quadruplet]) -> Films:
+    """Films of several quadruplets."""
+    parts = ([np.stack(part) for part in zip(*one.shots, strict=True)] for one in made)
+    frames, masks, states, seen = (np.stack(part) for part in zip(*parts, strict=True))
+    return Films(frames, masks, states, seen, np.array([one.hidden for one in made]))
+
+
+def digest(films: Films) -> str:
+    """SHA-256 of everything in the films."""
+    found = hashlib.sha256()
+    for part in films:
+        found.update(np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<"), copy=False))
+    return found.hexdigest()

@@ -1,0 +1,14 @@
+"""Permanence: what rolls behind a screen and stops there is there when the screen goes."""
+
+from ._draw import OPEN, Draw, screen, stops, sunk
+from ._quadruplet import Pair
+
+
+def permanence(draw: Draw) -> Pair:
+    """Something comes in and stops behind a screen, or nothing does; the screen goes. It may be gone, or come from nowhere."""
+    stage, look = draw.stage(), draw.look()
+    plate = draw.plate(draw.uniform(0.55, 0.7), draw.uniform(0.4, 0.5))
+    away = draw.choice((OPEN, sunk(plate)))
+    cover = screen(plate, 0.0, -0.5, [(draw.integer(18, 20) + draw.wait, away)])
+    guest = stops(look, draw.uniform(-0.12, 0.12), draw.uniform(14, 17))
+    return Pair(stage, (cover, guest), (cover, None))

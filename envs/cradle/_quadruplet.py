@@ -1,0 +1,97 @@
+"""Two possible films A and B, and the two impossible ones that are made of them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ._draw import Draw
+from ._physics import simulate
+from ._picture import Shot, shoot
+from ._scene import FRAMES, Cast, Stage, mirrored
+
+CELLS = ("AA", "BB", "AB", "BA")  # whose context, whose outcome
+MIN_HIDDEN = 3  # frames
+MIN_SHOWN, MIN_PIXELS = 2, 10  # frames in which context and outcome differ at least, and in how many pixels
+APART = 0.03  # m: two motions part here, about half a pixel
+MAX_ATTEMPTS = 50
+
+
+class Pair(NamedTuple):
+    """Two casts on one stage, slot by slot the same things, or nothing.
+
+    `runs` counts the times that everything is hidden in between. `outcome` lists the slots whose motion is the outcome, where that is seen.
+    """
+
+    stage: Stage
+    a: Cast
+    b: Cast
+    runs: int = 1
+    outcome: tuple[int, ...] = ()
+
+
+class Quadruplet(NamedTuple):
+    """Four films in the order of `CELLS`; `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in
+    which their motions part, and 0."""
+
+    shots: tuple[Shot, Shot, Shot, Shot]
+    hidden: tuple[int, int]
+    attempts: int
+
+
+def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0) -> Quadruplet:
+    """Draw until a pair does what its concept says.
+
+    **Raises:** `RuntimeError` if none of many does, which only a fault in the concept can bring about.
+    """
+    for attempt in range(MAX_ATTEMPTS):
+        draw = Draw(label, attempt, far=far, wait=wait)
+        pair = concept(draw)
+        if draw.coin():
+            pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
+        found = (_replay if pair.outcome else _splice)(pair)
+        if found is not None:
+            return Quadruplet(*found, attempt + 1)
+    raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
+
+
+def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
+    """First frame and length of every run of equal frames with differing ones on both sides."""
+    at = np.flatnonzero(differ)
+    gaps = np.diff(at) - 1
+    return np.stack([at[:-1] + 1, gaps], 1)[gaps > 0]
+
+
+def _splice(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+    a, b = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b))
+    differ = (a.frames != b.frames).any((1, 2, 3)) | (a.masks != b.masks).any((1, 2))
+    runs = hidden_runs(differ)
+    runs = runs[np.sort(np.argsort(-runs[:, 1], kind="stable")[: pair.runs])]
+    if len(runs) < pair.runs or runs[:, 1].min() < MIN_HIDDEN:
+        return None
+    cuts = [0, *(start + length // 2 for start, length in runs.tolist()), FRAMES]
+    shown = (a.frames != b.frames).any(3).sum((1, 2)) >= MIN_PIXELS
+    if min(shown[first:last].sum() for first, last in zip(cuts, cuts[1:], strict=False)) < MIN_SHOWN:
+        return None
+    outcome = np.searchsorted(cuts[1:-1], np.arange(FRAMES), side="right") % 2 == 1
+    ab, ba = (Shot(*(_mix(outcome, *parts) for parts in zip(*order, strict=True))) for order in ((a, b), (b, a)))
+    return (a, b, ab, ba), (int(runs[0, 0]), int(runs[:, 1].min()))
+
+
+def _mix(outcome: np.ndarray, context: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.where(outcome.reshape(-1, *[1] * (context.ndim - 1)), other, context)
+
+
+def _replay(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+    casts, poses = (pair.a, pair.b), [simulate(pair.stage, cast) for cast in (pair.a, pair.b)]
+    follows = np.isin(np.arange(len(pair.a)), pair.outcome)
+
+    def film(context: int, outcome: int) -> Shot:
+        cast = tuple(casts[outcome if follow else context][slot] for slot, follow in enumerate(follows))
+        return shoot(pair.stage, cast, np.where(follows[:, None], poses[outcome], poses[context]))
+
+    apart = np.linalg.norm(poses[0][..., :3] - poses[1][..., :3], axis=-1)[:, follows].max(1) > APART
+    if not apart[:-MIN_SHOWN].any():
+        return None
+    return (film(0, 0), film(1, 1), film(0, 1), film(1, 0)), (int(apart.argmax()), 0)
