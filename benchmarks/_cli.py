@@ -34,6 +34,7 @@ COMMANDS = {
     "list": Command("._list", "List", "plants, planners, energies and guardrails; what can be read from a plant"),
     "bench": Command("._bench", "Bench", "run benchmark suites into JSON, with floors and intervals"),
     "train": Command("._train", "Train", "train a world model from films, into a run folder"),
+    "surprise generate": Command("._surprise_generate", "Generate", "make films of possible and impossible events, into the cache"),
     "eval": Command("._eval", "Eval", "plan in a trained world model, beside floors"),
     "report": Command("._report_command", "Report", "write the report of a run folder again, or one of several runs"),
 }
@@ -71,13 +72,17 @@ def run(arguments: list[str]) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     """Find the command, parse its options, run it."""
-    name, *rest = arguments or ["--help"]
+    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    name, rest = " ".join(arguments[:words]) or "--help", arguments[words:]
     if name in ("-h", "--help", "help"):
         print(overview())
         return 0
     if name in ("-V", "--version"):
         print(f"ebm {version()}")
         return 0
+    group = [known for known in COMMANDS if known.startswith(f"{name} ")]
+    if group:
+        raise UsageError(f"`ebm {name}` takes one more word: {', '.join(known.partition(' ')[2] for known in group)}.")
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}.{near(name, COMMANDS)} There are {', '.join(COMMANDS)}; `ebm --help` says more.")
     command = COMMANDS[name]
@@ -118,7 +123,7 @@ def keep_compiled() -> None:
 
     if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "energy-planning" / "jax"
+    folder = cache_folder("jax")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -126,6 +131,11 @@ def keep_compiled() -> None:
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def cache_folder(name: str) -> Path:
+    """Where we keep what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "energy-planning" / name
 
 
 def complain(line: str, error: BaseException | None) -> None:

@@ -23,7 +23,7 @@ class Piece(NamedTuple):
     mode: str
     split: str
     start: int
-    count: int
+    size: int
 
     def path(self, folder: Path) -> Path:
         """Films of another version of MuJoCo may differ, and lie elsewhere."""
@@ -45,13 +45,15 @@ def pieces(concept: str, mode: str, split: str, count: int | None = None) -> lis
 
     **Raises:** `ValueError` for a concept, mode or split there is not.
     """
-    count = min(count or (known := find_split(concept, mode, split).count), known)
+    size = find_split(concept, mode, split).size
+    count = size if count is None else min(count, size)
     return [Piece(concept, mode, split, start, min(PIECE, count - start)) for start in range(0, count, PIECE)]
 
 
 def make_piece(folder: Path, piece: Piece) -> Made:
     """Make one file. It appears under its name when it is whole."""
-    made = [make(piece.concept, piece.mode, piece.split, number) for number in range(piece.start, piece.start + piece.count)]
+    piece.path(folder).parent.mkdir(parents=True, exist_ok=True)  # says at once if it cannot be written
+    made = [make(piece.concept, piece.mode, piece.split, number) for number in range(piece.start, piece.start + piece.size)]
     films = join(made)
     frames, masks, index = pack(films.frames, films.masks)
     sha256 = digest(films)
@@ -81,13 +83,13 @@ def read_piece(path: Path) -> Films:
     return Films(frames, masks, found["states"], found["seen"], found["hidden"])
 
 
-def recall(path: Path) -> Made | None:
+def recall(folder: Path, piece: Piece) -> Made | None:
     """What came of a piece that is there already; `None` if it is not, or not whole."""
     try:
-        found = load(path)
+        found = load(piece.path(folder))
     except OSError:
         return None
-    return Made(str(found["sha256"]), *found["made"].tolist())
+    return Made(str(found["sha256"]), *map(int, found["made"]))
 
 
 def pack(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,10 +113,9 @@ def undelta(changes: UInt8[np.ndarray, "picture *shape"]) -> UInt8[np.ndarray, "
 
 def save(path: Path, fields: dict[str, np.ndarray], sha256: str) -> None:
     """Write a file that is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.stem}.{os.getpid()}.part")
     with part.open("wb") as file:
-        np.savez_compressed(file, sha256=np.array(sha256), **fields)
+        np.savez_compressed(file, allow_pickle=False, sha256=np.array(sha256), **fields)
     part.replace(path)
 
 

@@ -66,9 +66,8 @@ class Draw:
 
     def plate(self, half_width: float, half_height: float, half_depth: float = DEPTH) -> Look:
         """A screen, a wall or a table, in mild colours."""
-        return Look(
-            "box", (half_width, half_depth, half_height), color(self.uniform(0, 1), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
-        )
+        mild = color(self.uniform(0, 1), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
+        return Look("box", (half_width, half_depth, half_height), mild)
 
     def stage(self, *, above: bool = False) -> Stage:
         """A floor, a wall and a camera, which stands in front or looks down from above."""

@@ -28,9 +28,9 @@ class Films(NamedTuple):
 
 
 class Split(NamedTuple):
-    """How many quadruplets there are of each concept and mode, and how they differ."""
+    """How many quadruplets there are of a concept and mode, and what is different about them."""
 
-    count: int
+    size: int
     far: bool = False  # other shapes, hues, sizes, cameras and floors
     wait: int = 0  # frames for which things are hidden longer
 
@@ -106,5 +106,5 @@ def digest(films: Films) -> str:
     """SHA-256 of everything in the films."""
     found = hashlib.sha256()
     for part in films:
-        found.update(np.ascontiguousarray(part).astype(part.dtype.newbyteorder("<"), copy=False))
+        found.update(part.astype(part.dtype.newbyteorder("<")).tobytes())
     return found.hexdigest()

@@ -72,13 +72,11 @@ def _mjcf(stage: Stage, cast: Cast) -> str:
                     elastic.append(slot)
     touches = [(a, b) for i, a in enumerate(elastic) for b in elastic[i + 1 :] + solid]
     pairs = [f'<pair geom1="{a}" geom2="{b}" condim="1" solref="{-SPRING} 0" solimp="0.99 0.99 0.001"/>' for a, b in touches]
-    ceiling = (
-        "" if stage.ceiling is None else f'<geom type="plane" size="0 0 1" pos="0 0 {stage.ceiling!r}" zaxis="0 0 -1" friction="0 0 0"/>'
-    )
+    above = f'<geom type="plane" size="0 0 1" pos="0 0 {stage.ceiling!r}" zaxis="0 0 -1" friction="0 0 0"/>'
     return f"""
 <mujoco>
   <option timestep="{1 / (RATE * SUBSTEPS)}" gravity="0 0 {stage.gravity!r}" cone="elliptic" jacobian="dense"/>
-  <worldbody><geom type="plane" size="0 0 1" friction="0 0 0"/>{ceiling}{"".join(bodies)}</worldbody>
+  <worldbody><geom type="plane" size="0 0 1" friction="0 0 0"/>{"" if stage.ceiling is None else above}{"".join(bodies)}</worldbody>
   <contact>{"".join(pairs)}</contact>
 </mujoco>"""
 

@@ -1,5 +1,7 @@
 """From poses to pictures: only what can have changed is cast anew."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import mujoco
@@ -53,24 +55,19 @@ def shoot(stage: Stage, cast: Cast, poses: Float[np.ndarray, "frame slot 7"]) ->
 
 def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
     """A camera on a model in which everything can be put anywhere, and its data."""
-    checker = stage.tile > 0
     rgb1, rgb2 = map(words, stage.floor)
-    texture = f'<texture name="floor" type="2d" builtin="checker" rgb1="{rgb1}" rgb2="{rgb2}" width="16" height="16"/>'
-    tiles = (
-        f'<material name="floor" texture="floor" texuniform="true" texrepeat="{1 / (2 * stage.tile)!r} {1 / (2 * stage.tile)!r}"/>'
-        if checker
-        else ""
-    )
-    paint = 'material="floor"' if checker else f'rgba="{rgb1} 1"'
-    bodies = [
-        f'<body mocap="true"><geom {geom(thing.look)} rgba="{words(thing.look.color)} 1" contype="0" conaffinity="0"/></body>'
-        for thing in cast
-        if thing is not None
-    ]
+    assets, paint = "", f'rgba="{rgb1} 1"'
+    if stage.tile:
+        repeat, paint = repr(1 / (2 * stage.tile)), 'material="floor"'
+        assets = f"""
+    <texture name="floor" type="2d" builtin="checker" rgb1="{rgb1}" rgb2="{rgb2}" width="16" height="16"/>
+    <material name="floor" texture="floor" texuniform="true" texrepeat="{repeat} {repeat}"/>"""
+    things = [f'{geom(thing.look)} rgba="{words(thing.look.color)} 1"' for thing in cast if thing is not None]
+    bodies = [f'<body mocap="true"><geom {thing} contype="0" conaffinity="0"/></body>' for thing in things]
     model = mujoco.MjModel.from_xml_string(f"""
 <mujoco>
   <visual><headlight ambient="0.45 0.45 0.45" diffuse="0.25 0.25 0.25" specular="0 0 0"/></visual>
-  <asset>{texture + tiles if checker else ""}</asset>
+  <asset>{assets}</asset>
   <worldbody>
     <light type="directional" dir="0.4 0.5 -1" diffuse="0.4 0.4 0.4" castshadow="false"/>
     <geom type="plane" size="0 0 1" contype="0" conaffinity="0" {paint}/>
@@ -81,6 +78,20 @@ def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     return Camera(model, height=SIZE, width=SIZE, view=stage.view), data
+
+
+def raw_picture(stage: Stage, cast: Cast) -> Callable[[], None]:
+    """What casts all rays of a picture when it is called, and does no more: the measure of how fast films are made."""
+    camera, data = look_at(stage, cast)
+    image = camera.cast(data)
+    rays, count = image.rays.astype(float), SIZE * SIZE
+    found = np.flatnonzero(image.geom_id.ravel() >= 0)[0]
+    eye = (image.points - image.depth[..., None] * rays).reshape(-1, 3)[found]
+    geom_id, part, normal = np.empty(count, np.int32), np.empty(count), np.empty(3 * count)
+    return partial(
+        mujoco.mj_multiRay,
+        *(camera.model, data, eye, rays.ravel(), None, True, -1, geom_id, part, normal, count, mujoco.mjMAXVAL),
+    )
 
 
 def describe(cast: Cast, poses: Float[np.ndarray, "frame slot 7"]) -> Float32[np.ndarray, "frame slot feature"]:

@@ -1,6 +1,7 @@
 """Two possible films A and B, and the two impossible ones that are made of them."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,10 @@ class Pair(NamedTuple):
 
 
 class Quadruplet(NamedTuple):
-    """Four films in the order of `CELLS`; `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in
-    which their motions part, and 0."""
+    """Four films in the order of `CELLS`, and how often their pair was drawn.
+
+    `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in which their motions part, and 0.
+    """
 
     shots: tuple[Shot, Shot, Shot, Shot]
     hidden: tuple[int, int]
@@ -72,7 +75,7 @@ def _splice(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]
         return None
     cuts = [0, *(start + length // 2 for start, length in runs.tolist()), FRAMES]
     shown = (a.frames != b.frames).any(3).sum((1, 2)) >= MIN_PIXELS
-    if min(shown[first:last].sum() for first, last in zip(cuts, cuts[1:], strict=False)) < MIN_SHOWN:
+    if min(shown[first:last].sum() for first, last in pairwise(cuts)) < MIN_SHOWN:
         return None
     outcome = np.searchsorted(cuts[1:-1], np.arange(FRAMES), side="right") % 2 == 1
     ab, ba = (Shot(*(_mix(outcome, *parts) for parts in zip(*order, strict=True))) for order in ((a, b), (b, a)))

@@ -37,8 +37,8 @@ class Moved(NamedTuple):
 class Free(NamedTuple):
     """Left to physics, once it has been held for some frames.
 
-    `slowing` (m/s²) is what the ground takes of its speed; at 0 it rolls or slides on for ever. What is elastic loses no energy to other elastic
-    things or to fixed ones, and slides without rolling, lest its spin take part.
+    `slowing` (m/s²) is what the ground takes of its speed; at 0 it rolls or slides on for ever. What is elastic loses no energy to other
+    elastic things or to fixed ones, and slides without rolling, lest its spin take part.
     """
 
     look: Look
@@ -56,8 +56,8 @@ Cast = tuple[Thing | None, ...]  # a slot for every thing that a film, or the on
 class Stage(NamedTuple):
     """Where a film plays, and from where it is seen.
 
-    `view` is what `Camera` takes. `tile` (m) is the side of a square of the floor, which is plain at 0. `ceiling` (m) is one that is not seen
-    and holds whatever falls upwards.
+    `view` is what `Camera` takes. `tile` (m) is the side of a square of the floor, which is plain at 0. `ceiling` (m) is the height of
+    one that is not seen, and holds whatever falls upwards.
     """
 
     floor: tuple[Vector, Vector]
