@@ -40,7 +40,7 @@ class Generate:
     splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ("dev",)
     """Which splits: dev, test, far, train, or the ruler's wait-0 to wait-8."""
     freeform: int = 0
-    """How many films of everyday scenes to learn from."""
+    """How many films of everyday scenes to learn from, rounded up to hundreds."""
     freeform_up: int = 0
     """How many of them under gravity that points upwards."""
     processes: int = 2
@@ -97,7 +97,9 @@ class Generate:
         for split in self.splits:
             if split not in known:
                 raise UsageError(f"there is no split {split!r}.{near(split, known)} There are {', '.join(known)}.")
-        return [
+        wanted = {"down": self.freeform, "up": self.freeform_up}
+        free = [piece for gravity, count in wanted.items() for piece in cradle.freeform_pieces(count, gravity)]
+        return free + [
             piece
             for concept in concepts
             for mode in cradle.modes(concept)

@@ -3,11 +3,14 @@
 Context × outcome recombination for auditing developmental learning of expectations.
 """
 
+from ._archive import GRAVITIES as GRAVITIES
 from ._archive import Made as Made
 from ._archive import Piece as Piece
+from ._archive import freeform_pieces as freeform_pieces
 from ._archive import make_piece as make_piece
 from ._archive import pieces as pieces
 from ._archive import read as read
+from ._archive import read_freeform as read_freeform
 from ._archive import recall as recall
 from ._films import CONCEPTS as CONCEPTS
 from ._films import Films as Films

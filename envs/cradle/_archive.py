@@ -1,5 +1,6 @@
 """Films on disk: small pieces, each either whole or not there."""
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -11,13 +12,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ._films import Films, digest, find_split, join, make
+from ._freeform import freeform
 
 PIECE = 10  # quadruplets in a file
+FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
+GRAVITIES = ("down", "up")
 REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
 
 
 class Piece(NamedTuple):
-    """A file of films: where it belongs, and which quadruplets are in it."""
+    """A file of films: where it belongs, and which quadruplets, or films, are in it."""
 
     concept: str
     mode: str
@@ -50,9 +54,23 @@ def pieces(concept: str, mode: str, split: str, count: int | None = None) -> lis
     return [Piece(concept, mode, split, start, min(PIECE, count - start)) for start in range(0, count, PIECE)]
 
 
+def freeform_pieces(count: int, gravity: str) -> list[Piece]:
+    """The files of so many freeform films, or some more: files are always full.
+
+    **Raises:** `ValueError` for a gravity that points neither down nor up.
+    """
+    if gravity not in GRAVITIES:
+        raise ValueError(f"`gravity` must be one of {GRAVITIES}, got {gravity!r}.")
+    return [Piece(FREEFORM, gravity, "train", start, FREE_PIECE) for start in range(0, count, FREE_PIECE)]
+
+
 def make_piece(folder: Path, piece: Piece) -> Made:
     """Make one file. It appears under its name when it is whole."""
     piece.path(folder).parent.mkdir(parents=True, exist_ok=True)  # says at once if it cannot be written
+    return (_make_freeform if piece.concept == FREEFORM else _make_quadruplets)(folder, piece)
+
+
+def _make_quadruplets(folder: Path, piece: Piece) -> Made:
     made = [make(piece.concept, piece.mode, piece.split, number) for number in range(piece.start, piece.start + piece.size)]
     films = join(made)
     frames, masks, index = pack(films.frames, films.masks)
@@ -60,6 +78,15 @@ def make_piece(folder: Path, piece: Piece) -> Made:
     found = Made(sha256, len(frames), index.size, sum(one.attempts - 1 for one in made))
     fields = {"frames": delta(frames), "masks": delta(masks), "index": index, "made": np.array(found[1:])}
     save(piece.path(folder), fields | {"states": films.states, "seen": films.seen, "hidden": films.hidden}, sha256)
+    return found
+
+
+def _make_freeform(folder: Path, piece: Piece) -> Made:
+    made = [freeform(f"{FREEFORM}/{number}", up=piece.mode == "up") for number in range(piece.start, piece.start + piece.size)]
+    films = np.stack([shot.frames for shot in made])
+    frames, _, index = pack(films, np.stack([shot.masks for shot in made]))
+    found = Made(hashlib.sha256(films.tobytes()).hexdigest(), len(frames), index.size, 0)
+    save(piece.path(folder), {"frames": delta(frames), "index": index, "made": np.array(found[1:])}, found.sha256)
     return found
 
 
@@ -71,6 +98,15 @@ def read(folder: Path, concept: str, mode: str, split: str) -> Films:
     folder = Path(folder)
     parts = [read_piece(piece.path(folder)) for piece in pieces(concept, mode, split)]
     return Films(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def read_freeform(folder: Path, count: int, *, gravity: str = "down") -> UInt8[np.ndarray, "film frame height width 3"]:
+    """The first freeform films, from the folder that `ebm surprise generate --freeform` filled.
+
+    **Raises:** `ValueError` for a gravity there is not; `FileNotFoundError` if they were not made, `OSError` if they are damaged.
+    """
+    found = (load(piece.path(Path(folder))) for piece in freeform_pieces(count, gravity))
+    return np.concatenate([undelta(one["frames"])[one["index"]] for one in found])[:count]
 
 
 def read_piece(path: Path) -> Films:

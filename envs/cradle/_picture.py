@@ -115,8 +115,8 @@ def _around(camera: Camera, data: mujoco.MjData, geoms: np.ndarray, half: np.nda
     axes = data.geom_xmat[geoms].reshape(-1, 1, 3, 3)
     corners = data.geom_xpos[geoms][:, None] + (axes @ (half[:, None] * CORNERS)[..., None])[..., 0]
     where = camera.project(corners.reshape(-1, 3), data)[0].reshape(-1, 8, 2)
-    low = np.clip(np.floor(where.min(1) - MARGIN), 0, SIZE).astype(int)
-    high = np.clip(np.ceil(where.max(1) + MARGIN) + 1, 0, SIZE).astype(int)
+    least, most = np.nan_to_num(where.min(1), nan=0.0), np.nan_to_num(where.max(1), nan=SIZE)  # behind the camera: it might be anywhere
+    low, high = (np.clip(edge, 0, SIZE).astype(int) for edge in (np.floor(least - MARGIN), np.ceil(most + MARGIN) + 1))
     inside = np.zeros((SIZE, SIZE), bool)
     for (left, top), (right, bottom) in zip(low, high, strict=True):
         inside[top:bottom, left:right] = True

@@ -1,0 +1,1 @@
+"""Intuitive physics by violation of expectation: models of films, floors, scores and their report."""

@@ -1,0 +1,111 @@
+"""Surprise, film by film, on disk: a file for every concept, mode and split, in the folder of whoever watched."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from envs import cradle
+
+from .._errors import UsageError
+from . import _floors, _models
+
+FOLDER = "surprise"  # in a run folder
+SETTINGS = "watchers.json"
+BUILT_IN = ("floors", "untrained")
+UNTRAINED = 20  # networks that have learned nothing
+FITTED = 200  # films that the density of frames is fitted to
+Watch = Callable[[UInt8[np.ndarray, "film frame height width 3"]], Float[np.ndarray, "film frame"]]
+
+
+class Part(NamedTuple):
+    """Which films."""
+
+    concept: str
+    mode: str
+    split: str
+
+    @property
+    def stem(self) -> str:
+        """The name of its file."""
+        return "-".join(self)
+
+
+class Seen(NamedTuple):
+    """What watchers made of some films.
+
+    **Arguments:**
+
+    - `curves`: for each watcher, shape (quadruplet, 4, frame).
+    - `hidden`: the first frame of the run in which the films are the same, and its length.
+    """
+
+    curves: dict[str, Float[np.ndarray, "quadruplet 4 frame"]]
+    hidden: Int[np.ndarray, "quadruplet 2"]
+
+
+def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
+    """Who watches, by name: a trained model, or several that know nothing.
+
+    **Arguments:**
+
+    - `name`: a run folder, "floors" or "untrained".
+    - `films`: where generated films are.
+    - `window`: frames of the longest window that the films are balanced for.
+    """
+    if name == "floors":
+        panel = _floors.panel(cradle.read_freeform(films, FITTED))
+        return panel | {"random network, longest window": _floors.RandomWindow(window)}
+    if name == "untrained":
+        learners = {f"untrained {seed}": _models.untrained(seed) for seed in range(UNTRAINED)}
+    else:
+        learners = {"model": _models.load(Path(name))[1]}
+    return {label: (lambda films, learner=learner: _models.watch(learner, films)) for label, learner in learners.items()}
+
+
+def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[Part]:
+    """Watch what has not been watched yet, and say after every part that it is done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        path = folder / f"{part.stem}.npz"
+        if not path.exists():
+            shown = cradle.read(films, *part)
+            count, cells, frames = shown.frames.shape[:3]
+            flat = shown.frames.reshape(count * cells, *shown.frames.shape[2:])
+            window = max(int(shown.hidden[:, 1].min()) + 1, 2) if part.mode == "O" else frames // 4
+            curves = {label: see(flat).reshape(count, cells, frames) for label, see in watchers(name, films, window).items()}
+            write(path, Seen(curves, shown.hidden))
+        yield part
+
+
+def write(path: Path, seen: Seen) -> None:
+    """As a NumPy archive that appears whole or not at all."""
+    before = path.with_suffix(".part")
+    curves = {f"curves {label}": curve for label, curve in seen.curves.items()}
+    with before.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, hidden=seen.hidden, **curves)
+    os.replace(before, path)
+
+
+def read(path: Path) -> Seen:
+    """What `write` wrote.
+
+    **Raises:**
+
+    `UsageError` if it is damaged, or something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            curves = {key.removeprefix("curves "): archive[key] for key in archive.files if key.startswith("curves ")}
+            return Seen(curves, archive["hidden"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{str(path)!r} is no file of surprise, or is damaged: {error}. Remove it, and score again.") from error
+
+
+def read_all(folder: Path) -> dict[Part, Seen]:
+    """Everything in a folder."""
+    paths = sorted(folder.glob("*.npz"))
+    return {Part(*path.stem.split("-", 2)): read(path) for path in paths}

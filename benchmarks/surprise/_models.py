@@ -1,0 +1,158 @@
+"""Models of films: a recurrent JEPA, and beside it one that predicts pictures with the same encoder, memory and predictor."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, UInt8
+
+import ebm
+from ebm import nets, objectives
+
+from .._errors import UsageError, near
+
+SHAPE = (3, 64, 64)  # of a frame: channel, height, width
+MODEL = "model.safetensors"
+CHUNK = 50  # films that are watched at once
+NOBODY = ebm.Box([], [])  # acts in a film
+
+Films = UInt8[np.ndarray, "film frame height width 3"]
+Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
+
+
+class Settings(NamedTuple):
+    """What can be changed on the command line."""
+
+    seed: int = 0
+    predicts: str = "features"
+    memory: str = "gru"
+    window: int = 4
+    features: int = 64
+    remembered: int = 256
+    width: int = 256
+    films: int = 8000
+    batch: int = 32
+    steps: int = 6000
+    gravity: str = "down"
+
+
+PREDICTS = ("features", "pictures")
+MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {
+    "gru": lambda settings, key: nets.GRUMemory(settings.features, settings.remembered, key=key),
+    "lstm": lambda settings, key: nets.LSTMMemory(settings.features, settings.remembered, key=key),
+    "state-space": lambda settings, key: nets.StateSpaceMemory(settings.features, settings.remembered, key=key),
+    "transformer": lambda settings, key: nets.TransformerMemory(settings.features, settings.remembered, 32, key=key),
+    "window": lambda settings, key: nets.WindowMemory(settings.features, settings.remembered, settings.window, key=key),
+}
+WORDS = {"predicts": PREDICTS, "memory": tuple(MEMORIES), "gravity": ("down", "up")}
+
+
+def check(settings: Settings) -> None:
+    """Whether every word is a known one.
+
+    **Raises:**
+
+    `UsageError` if not.
+    """
+    for key, known in WORDS.items():
+        word = getattr(settings, key)
+        if word not in known:
+            raise UsageError(f"{key}={word}: there is no such thing.{near(word, known)} There are {', '.join(known)}.")
+
+
+def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
+    """A model and what it is trained for, untrained."""
+    keys = jax.random.split(key, 4)
+    encoder = nets.PatchEncoder(SHAPE, settings.features, width=settings.width, key=keys[0])
+    memory = MEMORIES[settings.memory](settings, keys[1])
+    predictor = nets.ResidualPredictor(settings.features, 0, settings.width, context_size=memory.size, key=keys[2])
+    model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
+    if settings.predicts == "pictures":
+        decoder = nets.Decoder(settings.features, SHAPE, width=settings.width, key=keys[3])
+        terms = {"pictures": objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
+    else:
+        terms = {
+            "prediction": objectives.Weighted(objectives.Prediction(), 1.0),
+            "rate within": objectives.Weighted(objectives.CodingRate(within=True), 1.0),
+        }
+    return ebm.JointRecurrent(model, objectives.Composition(terms))
+
+
+def untrained(seed: int) -> ebm.JointRecurrent:
+    """The same networks as they are before anything is learned."""
+    return build(Settings(), key=jax.random.key(seed))
+
+
+def perceiver(learner: ebm.JointRecurrent) -> ebm.AbstractPerceiver:
+    """Whose energy is how surprising a frame is: in pictures for a model that predicts these."""
+    pictures = learner.objective.terms.get("pictures")
+    return ebm.Filtering() if pictures is None else ebm.FilteringPictures(pictures.objective.decoder)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def watch(learner: ebm.JointRecurrent, films: Films) -> Float[np.ndarray, "film frame"]:
+    """The surprise at every frame."""
+    parts = []
+    for start in range(0, len(films), CHUNK):
+        chunk = films[start : start + CHUNK]
+        padded = np.concatenate([chunk, np.zeros((CHUNK - len(chunk), *chunk.shape[1:]), np.uint8)])  # one shape, one program
+        parts.append(np.asarray(_watch(learner, jnp.asarray(padded)))[: len(chunk)])
+    return np.concatenate(parts).astype(np.float64)
+
+
+@eqx.filter_jit
+def _watch(learner: ebm.JointRecurrent, films: UInt8[Array, "film frame height width 3"]) -> Float[Array, "film frame"]:
+    sight = perceiver(learner)
+    return jax.vmap(lambda film: ebm.surprise(learner.model, sight, film))(channels_first(films))
+
+
+def channels_first(films: UInt8[Array, "*film height width 3"]) -> UInt8[Array, "*film 3 height width"]:
+    """As networks take pictures."""
+    return jnp.moveaxis(films, -1, -3)
+
+
+def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array, ""], *, batch: int) -> tuple[Array, Array]:
+    """A batch of films in which nobody acts, half of them mirrored."""
+    choose, flip = jax.random.split(key)
+    chosen = films[jax.random.randint(choose, (batch,), 0, films.shape[0])]
+    mirrored = jax.random.bernoulli(flip, shape=(batch, 1, 1, 1, 1))
+    chosen = jnp.where(mirrored, chosen[:, :, :, ::-1], chosen)
+    return channels_first(chosen), jnp.zeros((batch, films.shape[1] - 1, 0))
+
+
+def train(settings: Settings, films: Films, folder: Path, report: Report) -> None:
+    """Goes on where it was stopped; the model is in `MODEL` at the end, and then there is nothing to do."""
+    if (folder / MODEL).exists():
+        return
+    keys = jax.random.split(jax.random.key(settings.seed), 2)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, 1e-3, max(settings.steps // 20, 1), settings.steps)
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-4))
+    draw = eqx.Partial(draw_films, jnp.asarray(films), batch=settings.batch)
+    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
+    learner = ebm.fit(
+        trainer,
+        build(settings, key=keys[0]),
+        key=keys[1],
+        checkpoint=folder / "checkpoint.safetensors",
+        report=lambda step, parts: report("films", step, settings.steps, parts),
+    )
+    ebm.save(folder / MODEL, learner, {"settings": settings._asdict()})
+
+
+def load(folder: Path) -> tuple[Settings, ebm.JointRecurrent]:
+    """What a training left.
+
+    **Raises:**
+
+    `ebm.CheckpointError` if there is nothing, or something else.
+    """
+    about: dict[str, Any] = ebm.read_about(folder / MODEL)
+    try:
+        settings = Settings(**about["settings"])
+    except (KeyError, TypeError) as error:
+        raise ebm.CheckpointError(f"{str(folder / MODEL)!r} is no model of films: its settings do not fit ({error}).") from error
+    return settings, ebm.load(folder / MODEL, build(settings, key=jax.random.key(0)))

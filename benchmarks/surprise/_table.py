@@ -1,0 +1,117 @@
+"""One table of all who watched: seeds of a model together, limits and units taken from development films only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._curves import Part, Seen
+from ._statistics import (
+    AGGREGATORS,
+    Scores,
+    bootstrap,
+    contrast,
+    holm,
+    interaction_wins,
+    judge,
+    localised,
+    pair_wins,
+    sign_flip,
+    standard,
+    threshold,
+)
+
+DEV = "dev"
+REVEAL = 6  # frames after the films differ again, in which a violation is to be found
+POSSIBLE_ONLY = ("rare", "explained")  # splits of films all of which are possible, if rare
+
+Watched = Mapping[Part, Sequence[Seen]]  # of every seed
+
+
+class Row(NamedTuple):
+    """What one watcher made of one split of one concept in one mode."""
+
+    who: str
+    part: Part
+    figures: dict[str, Any]
+
+
+def rows(who: str, label: str, watched: Watched) -> list[Row]:
+    """All splits of all concepts.
+
+    **Arguments:**
+
+    - `who`: what the rows are called. `label`: of the curves in a file.
+    """
+    found: list[Row] = []
+    for part, seeds in watched.items():
+        dev = watched.get(part._replace(split=DEV), seeds)
+        curves = [_curves(seen, label) for seen in seeds]
+        units = [standard(_curves(seen, label)) for seen in dev]
+        scores = [AGGREGATORS["mean"](unit(each)) for unit, each in zip(units, curves, strict=True)]
+        known = [AGGREGATORS["mean"](unit(_curves(seen, label))) for unit, seen in zip(units, dev, strict=True)]
+        limits = [threshold(each[:, :2].ravel(), each[:, 2:].ravel()) for each in known]
+        if part.split in POSSIBLE_ONLY:
+            flagged = [float((each > limit).mean()) for each, limit in zip(scores, limits, strict=True)]
+            found.append(Row(who, part, {"flagged": float(np.mean(flagged)), "seeds": flagged, "quadruplets": len(scores[0])}))
+            continue
+        peaks = [interaction_wins(AGGREGATORS["max"](each)) for each in curves]
+        revealed = seeds[0].hidden.sum(1)
+        places = [localised(unit(each), revealed, REVEAL) for unit, each in zip(units, curves, strict=True)]
+        figures = together(scores, limits) | {
+            "by maximum": float(np.mean(peaks)),
+            "localised": float(np.mean([place.mean() for place, _ in places])),
+            "localised by chance": places[0][1],
+            "hidden": float(np.median(seeds[0].hidden[:, 1])),
+        }
+        found.append(Row(who, part, figures))
+    return adjust(found)
+
+
+def together(scores: Sequence[Scores], limits: Sequence[float]) -> dict[str, Any]:
+    """The figures of several seeds: means, with intervals over quadruplets of what the seeds have on average."""
+    each = [judge(one, limit) for one, limit in zip(scores, limits, strict=True)]
+    figures: dict[str, Any] = {"quadruplets": each[0]["quadruplets"], "seeds": [one["interaction"]["rate"] for one in each]}
+    for name, won in (("interaction", interaction_wins), ("pairs", pair_wins)):
+        wins = np.mean([won(one) for one in scores], axis=0)
+        figures[name] = {"rate": float(wins.mean()), "interval": bootstrap(wins)}
+    figures["chance"] = sign_flip(np.mean([contrast(one) for one in scores], axis=0))
+    for name in ("effect", "auroc", "at threshold"):
+        figures[name] = float(np.mean([one[name] for one in each]))
+    figures["all four"] = float(np.mean([one["all four"]["rate"] for one in each]))
+    return figures
+
+
+def range_rows(who: str, labels: Sequence[str], watched: Watched) -> list[Row]:
+    """Many watchers that know nothing as one row: the mean, and the range from the least to the best."""
+    each = [{row.part: row.figures for row in rows(who, label, watched)} for label in labels]
+    found = []
+    for part in each[0]:
+        key = "flagged" if part.split in POSSIBLE_ONLY else "interaction"
+        values = [figures[part][key] if key == "flagged" else figures[part][key]["rate"] for figures in each]
+        mean = float(np.mean(values))
+        figures = {"flagged": mean} if key == "flagged" else {"interaction": {"rate": mean, "interval": (min(values), max(values))}}
+        hidden = {"hidden": each[0][part]["hidden"]} if "hidden" in each[0][part] else {}
+        found.append(Row(who, part, figures | hidden | {"seeds": values, "quadruplets": each[0][part]["quadruplets"]}))
+    return found
+
+
+def say(figures: Mapping[str, Any]) -> str:
+    """An accuracy and its interval, or how often what is possible was held for impossible."""
+    if "flagged" in figures:
+        return f"{100 * figures['flagged']:.1f} % flagged"
+    low, high = figures["interaction"]["interval"]
+    return f"{figures['interaction']['rate']:.2f} ({low:.2f}–{high:.2f})"
+
+
+def adjust(found: list[Row]) -> list[Row]:
+    """The same with chances that know how many concepts were asked for in one split."""
+    for split in {row.part.split for row in found}:
+        asked = {row.part.stem: row for row in found if row.part.split == split and "chance" in row.figures}
+        for stem, chance in holm({stem: row.figures["chance"] for stem, row in asked.items()}).items():
+            asked[stem].figures["chance, Holm"] = chance
+    return found
+
+
+def _curves(seen: Seen, label: str) -> np.ndarray:
+    return seen.curves[label]

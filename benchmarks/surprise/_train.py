@@ -1,0 +1,43 @@
+"""`ebm surprise train key=value`: a model of freeform films, in a run folder. It can be killed, and goes on where it stopped."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .._train import begin, progressing, read_settings
+
+RECIPE = "surprise"
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a recurrent JEPA, or the same networks to predict pictures, on possible films that show no experiment.
+
+    The same command with the same folder goes on where it was stopped, and ends in the same weights, bit for bit.
+    """
+
+    settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
+    """What is different, such as seed=1, predicts=pictures, memory=transformer, steps=20000 or gravity=up."""
+    films: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
+    """Where `ebm surprise generate` left the films, if not in the usual place."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
+    """The run folder. Default runs/surprise-<what it predicts>-<memory>-<seed>."""
+
+    def run(self, command: str) -> int:
+        """The exit code."""
+        from envs import cradle
+
+        from .._cli import cache_folder
+        from . import _models
+
+        settings = _models.Settings(**read_settings(self.settings, _models.Settings._field_defaults))
+        _models.check(settings)
+        folder = self.out or Path("runs") / f"surprise-{settings.predicts}-{settings.memory}-{settings.seed}"
+        clock = time.perf_counter()
+        films = cradle.read_freeform(self.films or cache_folder("films"), settings.films, gravity=settings.gravity)
+        begin(folder, {"recipe": RECIPE, "settings": settings._asdict()}, command)
+        progressing(folder, clock, lambda report: _models.train(settings, films, folder, report), f"ebm surprise score {folder}")
+        return 0

@@ -1,0 +1,153 @@
+"""Films of everyday scenes to learn from: things roll, stop, collide, fall, and pass behind screens, and no experiment is shown."""
+
+from collections.abc import Callable
+
+from ._draw import CLOSED, OPEN, OUTSIDE, Draw, block, enters, screen, stops, sunk
+from ._physics import simulate
+from ._picture import Shot, shoot
+from ._scene import Cast, Fixed, Free, Look, Moved, Thing, mirrored
+
+LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
+CEILING = 1.7  # m, where the world is upside down
+SCREENS, MAX_MOVES = (0, 1, 1, 2), 3
+
+
+def freeform(label: str, *, up: bool) -> Shot:
+    """One film. `up` turns gravity around: what would stand on the ground then hangs under a ceiling."""
+    draw = Draw(label)
+    stage = draw.stage()
+    cast: list[Thing] = []
+    for lane in LANES[: draw.integer(1, 2)]:
+        for thing in draw.choice(SCENES)(draw, lane):
+            cast.append(mirrored((thing,))[0] if lane and draw.coin() else thing)  # pyright: ignore[reportArgumentType]
+    cast += [curtain(draw) for _ in range(draw.choice(SCREENS))]
+    if up:
+        stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
+    whole: Cast = mirrored(tuple(cast)) if draw.coin() else tuple(cast)
+    return shoot(stage, whole, simulate(stage, whole))
+
+
+def crosses(draw: Draw, lane: float) -> list[Thing]:
+    """Something comes in and goes on, and perhaps another follows."""
+    speed = draw.uniform(1.2, 3.0)
+    first: list[Thing] = [enters(draw.look(), speed, y=lane, held=draw.integer(0, 8))]
+    return first + ([enters(draw.look(), speed, y=lane, held=draw.integer(16, 22))] if draw.coin(0.3) else [])
+
+
+def comes_to_rest(draw: Draw, lane: float) -> list[Thing]:
+    """Something comes in and stops somewhere."""
+    return [stops(draw.look(), draw.uniform(-1.2, 1.2), draw.uniform(9, 20), y=lane, held=draw.integer(0, 8))]
+
+
+def rests(draw: Draw, lane: float) -> list[Thing]:
+    """Something stands there."""
+    return [at_rest(draw.look(), draw.uniform(-1.2, 1.2), lane)]
+
+
+def meets_a_wall(draw: Draw, lane: float) -> list[Thing]:
+    """Something comes in and bounces off a wall, or is stopped by it."""
+    wall = draw.plate(draw.uniform(0.04, 0.1), draw.uniform(0.2, 0.5), draw.uniform(0.25, 0.35))
+    guest = draw.look()
+    speed = draw.uniform(1.5, 3.0)
+    return [block(wall, draw.uniform(-0.5, 1.2), y=lane), enters(guest, speed, y=lane, elastic=draw.coin(0.4), held=draw.integer(0, 6))]
+
+
+def meets_another(draw: Draw, lane: float) -> list[Thing]:
+    """Something comes in and hits another that rests or comes from the other side."""
+    guest = enters(draw.look(), draw.uniform(1.5, 3.0), y=lane, elastic=True, held=draw.integer(0, 6))
+    look = draw.look()
+    if draw.coin():
+        return [guest, at_rest(look, draw.uniform(-0.6, 0.6), lane)._replace(elastic=True)]
+    return [guest, *(mirrored((enters(look, draw.uniform(1.5, 3.0), y=lane, elastic=True),)))]  # pyright: ignore[reportReturnType]
+
+
+def drops(draw: Draw, lane: float) -> list[Thing]:
+    """Something is held in the air, and let go."""
+    look = draw.look()
+    at = (draw.uniform(-1.1, 1.1), lane, draw.uniform(0.6, 1.3))
+    return [Free(look, at, held=draw.integer(4, 20), slowing=1.0)]
+
+
+def flies(draw: Draw, lane: float) -> list[Thing]:
+    """Something is thrown in."""
+    look = draw.look()
+    return [Free(look, (-OUTSIDE, lane, draw.uniform(0.3, 0.9)), (draw.uniform(1.8, 3.0), 0.0, draw.uniform(0.5, 3.0)), slowing=1.0)]
+
+
+def on_a_table(draw: Draw, lane: float) -> list[Thing]:
+    """Something slides along a table: to a stop, or over its edge."""
+    half, height = draw.uniform(0.6, 1.2), draw.uniform(0.2, 0.35)
+    middle = half - OUTSIDE - draw.uniform(0.0, 0.3) + draw.uniform(0.3, 0.8)
+    table = block(draw.plate(half, height, 0.35), middle, y=lane)
+    look = draw.look()
+    start = middle - half + look.size[0]
+    speed = draw.uniform(0.8, 2.5)
+    slowing = draw.choice((0.0, speed**2 / (2 * draw.uniform(0.4, 1.6))))
+    position = (start, lane, 2 * height + look.size[2])
+    return [table, Free(look, position, (speed, 0.0, 0.0), slowing=slowing, held=draw.integer(0, 8))]
+
+
+def stacked(draw: Draw, lane: float) -> list[Thing]:
+    """One thing rests or falls on another."""
+    below, above = draw.look("box"), draw.look("box")
+    x = draw.uniform(-1.0, 1.0)
+    height = 2 * below.size[2] + above.size[2] + draw.choice((0.0, draw.uniform(0.2, 0.6)))
+    return [at_rest(below, x, lane), Free(above, (x + draw.uniform(-0.1, 0.1), lane, height), slowing=3.0, held=draw.choice((0, 12)))]
+
+
+def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
+    """A ball rolls down a slope and on."""
+    look, tilt = draw.look("sphere"), draw.uniform(0.25, 0.45)
+    plate = draw.plate(0.6, 0.03, 0.35)
+    x = draw.uniform(-1.0, -0.3)
+    up = 0.6 * tilt  # about the sine
+    position = (x - 0.45, lane, up + 0.45 * tilt + look.size[2] + 0.06)
+    return [Fixed(plate, (x, lane, up), tilt), Free(look, position, held=draw.integer(2, 10))]
+
+
+SCENES: tuple[Callable[[Draw, float], list[Thing]], ...] = (
+    crosses,
+    crosses,
+    comes_to_rest,
+    comes_to_rest,
+    rests,
+    meets_a_wall,
+    meets_another,
+    drops,
+    flies,
+    on_a_table,
+    stacked,
+    down_a_ramp,
+)
+
+
+def at_rest(look: Look, x: float, y: float) -> Free:
+    """Something that stands on the ground until it is pushed."""
+    return Free(look, (x, y, look.size[2]), slowing=2.0)
+
+
+def curtain(draw: Draw) -> Moved:
+    """A screen that stands somewhere in front, or hangs above, and moves from time to time: behind it anything may go on."""
+    plate = draw.plate(draw.uniform(0.35, 0.75), draw.uniform(0.35, 0.55))
+    heights = (CLOSED, draw.choice((OPEN, sunk(plate))))
+    closed = draw.coin(0.7)
+    moves, frame = [], 0
+    for _ in range(draw.integer(0, MAX_MOVES)):
+        frame, closed = frame + draw.integer(6, 16), not closed
+        moves.append((frame, heights[not closed]))
+    begin = heights[0] if closed == (len(moves) % 2 == 0) else heights[1]
+    return screen(plate, draw.uniform(-0.9, 0.9), draw.uniform(-0.75, -0.45), moves, height=begin)
+
+
+def overturned(thing: Thing) -> Thing:
+    """The same thing as far from the ceiling as it was from the ground; screens stay, and hide it there as well."""
+    match thing:
+        case Moved():
+            return thing
+        case Fixed():
+            x, y, z = thing.position
+            return thing._replace(position=(x, y, CEILING - z), tilt=-thing.tilt)
+        case Free():
+            x, y, z = thing.position
+            u, v, w = thing.velocity
+            return thing._replace(position=(x, y, CEILING - z), velocity=(u, v, -w))
