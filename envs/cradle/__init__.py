@@ -9,6 +9,7 @@ from ._archive import Piece as Piece
 from ._archive import freeform_pieces as freeform_pieces
 from ._archive import make_piece as make_piece
 from ._archive import pieces as pieces
+from ._archive import raw_picture as raw_picture
 from ._archive import read as read
 from ._archive import read_freeform as read_freeform
 from ._archive import recall as recall

@@ -4,6 +4,7 @@ import hashlib
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,11 @@ import mujoco
 import numpy as np
 from jaxtyping import UInt8
 
-from ._films import Films, digest, find_split, join, make
+from ._films import Films, digest, find_split, first_pair, join, make
 from ._freeform import freeform
+from ._physics import simulate
+from ._picture import cast_all, shoot
+from ._scene import Cast, Stage
 
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
@@ -70,6 +74,18 @@ def make_piece(folder: Path, piece: Piece) -> Made:
     return (_make_freeform if piece.concept == FREEFORM else _make_quadruplets)(folder, piece)
 
 
+def raw_picture(piece: Piece) -> Callable[[], None]:
+    """What casts all rays of a picture such as are in this piece, and does no more: the measure of how fast films are made."""
+    if piece.concept == FREEFORM:
+        return cast_all(*_scene(piece, piece.start))
+    pair = first_pair(piece.concept, piece.mode, piece.split, piece.start)
+    return cast_all(pair.stage, pair.a)
+
+
+def _scene(piece: Piece, number: int) -> tuple[Stage, Cast]:
+    return freeform(f"{FREEFORM}/{number}", up=piece.mode == "up")
+
+
 def _make_quadruplets(folder: Path, piece: Piece) -> Made:
     made = [make(piece.concept, piece.mode, piece.split, number) for number in range(piece.start, piece.start + piece.size)]
     films = join(made)
@@ -82,7 +98,8 @@ def _make_quadruplets(folder: Path, piece: Piece) -> Made:
 
 
 def _make_freeform(folder: Path, piece: Piece) -> Made:
-    made = [freeform(f"{FREEFORM}/{number}", up=piece.mode == "up") for number in range(piece.start, piece.start + piece.size)]
+    scenes = (_scene(piece, number) for number in range(piece.start, piece.start + piece.size))
+    made = [shoot(stage, cast, simulate(stage, cast)) for stage, cast in scenes]
     films = np.stack([shot.frames for shot in made])
     frames, _, index = pack(films, np.stack([shot.masks for shot in made]))
     found = Made(hashlib.sha256(films.tobytes()).hexdigest(), len(frames), index.size, 0)

@@ -82,7 +82,17 @@ def make(concept: str, mode: str, split: str, number: int) -> Quadruplet:
     **Raises:** `ValueError` for a concept, mode or split there is not.
     """
     found = find_split(concept, mode, split)
-    return quadruplet(MADE[concept][mode], f"{concept}/{mode}/{split}/{number}", far=found.far, wait=found.wait)
+    return quadruplet(MADE[concept][mode], _label(concept, mode, split, number), far=found.far, wait=found.wait)
+
+
+def first_pair(concept: str, mode: str, split: str, number: int) -> Pair:
+    """The first draw of a quadruplet's pair, whether or not it does what its concept says."""
+    found = find_split(concept, mode, split)
+    return MADE[concept][mode](Draw(_label(concept, mode, split, number), far=found.far, wait=found.wait))
+
+
+def _label(*names: str | int) -> str:
+    return "/".join(map(str, names))
 
 
 def quadruplets(concept: str, mode: str, split: str, start: int, count: int) -> Films:

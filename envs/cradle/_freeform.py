@@ -3,17 +3,15 @@
 from collections.abc import Callable
 
 from ._draw import CLOSED, OPEN, OUTSIDE, Draw, block, enters, screen, stops, sunk
-from ._physics import simulate
-from ._picture import Shot, shoot
-from ._scene import Cast, Fixed, Free, Look, Moved, Thing, mirrored
+from ._scene import Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
 SCREENS, MAX_MOVES = (0, 1, 1, 2), 3
 
 
-def freeform(label: str, *, up: bool) -> Shot:
-    """One film. `up` turns gravity around: what would stand on the ground then hangs under a ceiling."""
+def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
+    """What is on one film, and where. `up` turns gravity around: what would stand on the ground then hangs under a ceiling."""
     draw = Draw(label)
     stage = draw.stage()
     cast: list[Thing] = []
@@ -23,8 +21,7 @@ def freeform(label: str, *, up: bool) -> Shot:
     cast += [curtain(draw) for _ in range(draw.choice(SCREENS))]
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
-    whole: Cast = mirrored(tuple(cast)) if draw.coin() else tuple(cast)
-    return shoot(stage, whole, simulate(stage, whole))
+    return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
 
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:

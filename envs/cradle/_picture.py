@@ -80,7 +80,7 @@ def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
     return Camera(model, height=SIZE, width=SIZE, view=stage.view), data
 
 
-def raw_picture(stage: Stage, cast: Cast) -> Callable[[], None]:
+def cast_all(stage: Stage, cast: Cast) -> Callable[[], None]:
     """What casts all rays of a picture when it is called, and does no more: the measure of how fast films are made."""
     camera, data = look_at(stage, cast)
     image = camera.cast(data)
