@@ -28,6 +28,7 @@ from ._ensemble import independently as independently
 from ._fit import Progress as Progress
 from ._fit import Trainer as Trainer
 from ._fit import fit as fit
+from ._fit_together import fit_together as fit_together
 from ._guardrail import AbstractGuardrail as AbstractGuardrail
 from ._guardrail import KeepAbove as KeepAbove
 from ._guardrail import KeepApart as KeepApart

@@ -13,6 +13,7 @@ from ._fit import Loss
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver
 from ._reading import Reading
+from ._stack import stack, unstack
 from ._terms import Source, safe_norm
 from ._types import Box, Latents, Numbers, to_positive
 
@@ -56,16 +57,12 @@ class Ensemble(AbstractWorldModel):
     def __init__(self, models: Sequence[AbstractWorldModel]):
         if len(models) < 2:
             raise ValueError(f"An ensemble needs at least two models, got {len(models)}. What one model does not know it cannot tell.")
-        arrays, rest = zip(*(eqx.partition(model, eqx.is_array) for model in models), strict=True)
-        for other, values in zip(rest[1:], arrays[1:], strict=True):
-            if not eqx.tree_equal(rest[0], other) or _shapes(values) != _shapes(arrays[0]):
-                raise ValueError("The models of an ensemble must be equal but for their numbers. Build all of them with the same settings.")
-        self.members = eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays), rest[0])
+        self.members = stack(models, "The models of an ensemble")
         self.action_space, self.dt, self.count = models[0].action_space, models[0].dt, len(models)
 
     def member(self, index: Int[Array, ""] | int) -> AbstractWorldModel:
         """One of the models."""
-        return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, self.members)
+        return unstack(self.members, index)
 
     def each(self, function: Callable[[AbstractWorldModel], Any]) -> Any:
         """`function` of every member, leaves with a leading axis of members."""
@@ -189,7 +186,3 @@ def _first(model: AbstractWorldModel) -> AbstractWorldModel:
     if not isinstance(model, Ensemble):
         raise TypeError(f"`Nominal` perceives through the first member of an `Ensemble`, and {type(model).__name__} is none. Leave it out.")
     return model.member(0)
-
-
-def _shapes(tree: Any) -> list[tuple]:
-    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]

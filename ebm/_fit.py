@@ -1,5 +1,6 @@
 """Training: one compiled epoch, one loop around it, and a checkpoint after every epoch from which the rest follows bit for bit."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,9 +115,7 @@ def fit(
     `CheckpointError` if the checkpoint is damaged, or of another module. `FloatingPointError` if the loss is not finite any more: the last
     good checkpoint is kept. `ValueError` if a batch cannot be divided evenly.
     """
-    progress = trainer.init(module)
-    if checkpoint is not None and Path(checkpoint).exists():
-        progress = load(checkpoint, progress)
+    progress = resume(trainer, module, checkpoint)
     if devices:
         _check_divides(trainer.draw, len(devices))
         mesh = Mesh(devices, ("batch",))
@@ -126,14 +125,30 @@ def fit(
     advance = eqx.filter_jit(Trainer.advance)
     while (done := int(progress.step)) < trainer.steps:
         after, means = advance(trainer, progress, key)
-        if not bool(jnp.isfinite(means["loss"])):
-            raise FloatingPointError(f"The loss is not finite after step {done}. Lower the learning rate, or clip the gradient.")
+        check_finite(float(means["loss"]), done)
         progress = after
         if checkpoint is not None and first:
-            save(checkpoint, progress, {"step": int(progress.step), "steps": trainer.steps})
+            store(checkpoint, progress, trainer)
         if report is not None and first:
             report(int(progress.step), {name: float(value) for name, value in means.items()})
     return jax.tree.map(lambda leaf: leaf.addressable_data(0) if devices and eqx.is_array(leaf) else leaf, progress.module)
+
+
+def resume(trainer: Trainer, module: Any, checkpoint: str | Path | None) -> Progress:
+    """Where the checkpoint is, or the beginning if there is none."""
+    progress = trainer.init(module)
+    return progress if checkpoint is None or not Path(checkpoint).exists() else load(checkpoint, progress)
+
+
+def check_finite(loss: float, done: int) -> None:
+    """Whether the epoch after so many steps may be kept."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"The loss is not finite after step {done}. Lower the learning rate, or clip the gradient.")
+
+
+def store(checkpoint: str | Path, progress: Progress, trainer: Trainer) -> None:
+    """Write a checkpoint."""
+    save(checkpoint, progress, {"step": int(progress.step), "steps": trainer.steps})
 
 
 class _Divided(eqx.Module):
