@@ -82,6 +82,7 @@ def test_four_devices_learn_what_one_does(whole):
     assert_same(found, whole)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path, whole):
     with socket.socket() as free:
         free.bind(("localhost", 0))
