@@ -34,7 +34,10 @@ COMMANDS = {
     "list": Command("._list", "List", "plants, planners, energies and guardrails; what can be read from a plant"),
     "bench": Command("._bench", "Bench", "run benchmark suites into JSON, with floors and intervals"),
     "train": Command("._train", "Train", "train a world model from films, into a run folder"),
-    "surprise generate": Command("._surprise_generate", "Generate", "make films of possible and impossible events, into the cache"),
+    "surprise generate": Command(".surprise._generate", "Generate", "make films of possible and impossible events, into the cache"),
+    "surprise train": Command(".surprise._train", "Train", "train a model of everyday films, into a run folder"),
+    "surprise score": Command(".surprise._score", "Score", "how surprising every film is to a trained model, or to floors"),
+    "surprise report": Command(".surprise._report", "Report", "a table, a page and files of what was scored"),
     "eval": Command("._eval", "Eval", "plan in a trained world model, beside floors"),
     "report": Command("._report_command", "Report", "write the report of a run folder again, or one of several runs"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import tyro
 
-from ._errors import Interrupted, UsageError, near
+from .._errors import Interrupted, UsageError, near
 
 if TYPE_CHECKING:
     from envs import cradle
@@ -55,7 +55,7 @@ class Generate:
 
         from envs import cradle
 
-        from ._cli import cache_folder
+        from .._cli import cache_folder
 
         pieces = self.pieces()
         folder = self.out or cache_folder("films")
