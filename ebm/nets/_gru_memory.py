@@ -1,10 +1,11 @@
 """A gated recurrent unit as a memory."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from ._memory import AbstractMemory
+from ._memory import SPAN, AbstractMemory, patience
 
 
 class GRUMemory(AbstractMemory):
@@ -14,13 +15,16 @@ class GRUMemory(AbstractMemory):
     in_size: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
 
-    def __init__(self, in_size: int, size: int, *, key: Key[Array, ""]):
+    def __init__(self, in_size: int, size: int, span: float = SPAN, *, key: Key[Array, ""]):
         """**Arguments:**
 
         - `in_size`, `size`: of what it takes in, and of what it keeps.
+        - `span`: frames; before anything is learned it keeps things for up to about so long.
         """
+        keys = jax.random.split(key)
         self.in_size, self.size = in_size, size
-        self.cell = eqx.nn.GRUCell(in_size, size, key=key)
+        cell = eqx.nn.GRUCell(in_size, size, key=keys[0])
+        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, cell.bias.at[size : 2 * size].set(patience(size, span, keys[1])))
 
     def init(self):
         return jnp.zeros(self.size)

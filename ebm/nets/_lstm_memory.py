@@ -1,10 +1,11 @@
 """A long short-term memory."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from ._memory import AbstractMemory
+from ._memory import SPAN, AbstractMemory, patience
 
 
 class LSTMMemory(AbstractMemory):
@@ -14,13 +15,17 @@ class LSTMMemory(AbstractMemory):
     in_size: int = eqx.field(static=True)
     size: int = eqx.field(static=True)
 
-    def __init__(self, in_size: int, size: int, *, key: Key[Array, ""]):
+    def __init__(self, in_size: int, size: int, span: float = SPAN, *, key: Key[Array, ""]):
         """**Arguments:**
 
         - `in_size`, `size`: of what it takes in, and of what it says.
+        - `span`: frames; before anything is learned it keeps things for up to about so long.
         """
+        keys = jax.random.split(key)
         self.in_size, self.size = in_size, size
-        self.cell = eqx.nn.LSTMCell(in_size, size, key=key)
+        cell, keeps = eqx.nn.LSTMCell(in_size, size, key=keys[0]), patience(size, span, keys[1])
+        bias = cell.bias.at[:size].set(-keeps).at[size : 2 * size].set(keeps)  # lets little in where it keeps for long
+        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, bias)
 
     def init(self):
         return jnp.zeros(self.size), jnp.zeros(self.size)

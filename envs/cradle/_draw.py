@@ -53,6 +53,11 @@ class Draw:
         """Of an object."""
         return self.choice(FAR_KINDS if self.far else NEAR_KINDS)
 
+    def kinds(self, count: int) -> list[str]:
+        """Different kinds of objects."""
+        known = FAR_KINDS if self.far else NEAR_KINDS
+        return [known[index] for index in self._rng.permutation(len(known))[:count]]
+
     def size(self) -> float:
         """Of an object, half its extent in m."""
         return self.uniform(*(FAR_SIZES if self.far else NEAR_SIZES))
@@ -93,9 +98,11 @@ def color(hue: float, saturation: float, value: float) -> Vector:
     return round(red, 3), round(green, 3), round(blue, 3)
 
 
-def enters(look: Look, speed: float, *, height: float = 0.0, y: float = 0.0, held: int = 0, elastic: bool = False) -> Free:
-    """Comes from the left and goes on for ever, on the ground or on a table of this height."""
-    return Free(look, (-OUTSIDE, y, height + look.size[2]), (speed, 0.0, 0.0), elastic=elastic, held=held)
+def enters(
+    look: Look, speed: float, *, height: float = 0.0, y: float = 0.0, held: int = 0, elastic: bool = False, slowing: float = 0.0
+) -> Free:
+    """Comes from the left and goes on, on the ground or on a table of this height."""
+    return Free(look, (-OUTSIDE, y, height + look.size[2]), (speed, 0.0, 0.0), slowing, elastic, held)
 
 
 def stops(look: Look, at: float, frames: float, *, y: float = 0.0, held: int = 0) -> Free:

@@ -7,9 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
+from ._collision import bounces, launches
+from ._constancy import colour, shape, size
+from ._continuity import continuity
 from ._draw import Draw
+from ._gravity import off_the_table, over_the_gap
+from ._inertia import inertia
+from ._number import number
 from ._permanence import permanence
 from ._quadruplet import Pair, Quadruplet, quadruplet
+from ._solidity import solidity
 
 
 class Films(NamedTuple):
@@ -42,9 +49,18 @@ SPLITS = {
     "train": Split(500),  # of these, only AA and BB are to be learned from
 }
 RULER = {f"wait-{wait}": Split(50, wait=wait) for wait in (0, 2, 4, 6, 8)}  # the ruler of memory
-RULED = ("permanence",)  # where something waits to be shown
+RULED = ("permanence", "number")  # where something waits to be shown
 MADE: dict[str, dict[str, Callable[[Draw], Pair]]] = {
     "permanence": {"O": permanence},
+    "solidity": {"O": solidity},
+    "gravity": {"O": over_the_gap, "V": off_the_table},
+    "collision": {"O": bounces, "V": launches},
+    "continuity": {"O": continuity},
+    "number": {"O": number},
+    "shape": {"O": shape},
+    "colour": {"O": colour},
+    "size": {"O": size},
+    "inertia": {"O": inertia},
 }
 CONCEPTS = tuple(MADE)
 
@@ -76,19 +92,19 @@ def find_split(concept: str, mode: str, split: str) -> Split:
     return splits(concept)[split]
 
 
-def make(concept: str, mode: str, split: str, number: int) -> Quadruplet:
-    """One quadruplet. The same names and number give the same bytes in every process.
+def make(concept: str, mode: str, split: str, index: int) -> Quadruplet:
+    """One quadruplet. The same names and index give the same bytes in every process.
 
     **Raises:** `ValueError` for a concept, mode or split there is not.
     """
     found = find_split(concept, mode, split)
-    return quadruplet(MADE[concept][mode], _label(concept, mode, split, number), far=found.far, wait=found.wait)
+    return quadruplet(MADE[concept][mode], _label(concept, mode, split, index), far=found.far, wait=found.wait)
 
 
-def first_pair(concept: str, mode: str, split: str, number: int) -> Pair:
+def first_pair(concept: str, mode: str, split: str, index: int) -> Pair:
     """The first draw of a quadruplet's pair, whether or not it does what its concept says."""
     found = find_split(concept, mode, split)
-    return MADE[concept][mode](Draw(_label(concept, mode, split, number), far=found.far, wait=found.wait))
+    return MADE[concept][mode](Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait))
 
 
 def _label(*names: str | int) -> str:
@@ -102,7 +118,7 @@ def quadruplets(concept: str, mode: str, split: str, start: int, count: int) -> 
     """
     if count < 1 or start < 0:
         raise ValueError(f"`start` and `count` must be at least 0 and 1, got {start} and {count}. They count quadruplets.")
-    return join([make(concept, mode, split, number) for number in range(start, start + count)])
+    return join([make(concept, mode, split, index) for index in range(start, start + count)])
 
 
 def join(made: list[Quadruplet]) -> Films:

@@ -20,7 +20,7 @@ MAX_ATTEMPTS = 50
 
 
 class Pair(NamedTuple):
-    """Two casts on one stage, slot by slot the same things, or nothing.
+    """Two casts on one stage, slot by slot the same things, what one may turn into, or nothing.
 
     `runs` counts the times that everything is hidden in between. `outcome` lists the slots whose motion is the outcome, where that is seen.
     """
@@ -97,4 +97,8 @@ def _replay(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]
     apart = np.linalg.norm(poses[0][..., :3] - poses[1][..., :3], axis=-1)[:, follows].max(1) > APART
     if not apart[:-MIN_SHOWN].any():
         return None
-    return (film(0, 0), film(1, 1), film(0, 1), film(1, 0)), (int(apart.argmax()), 0)
+    shots = film(0, 0), film(1, 1), film(0, 1), film(1, 0)
+    for other in shots[2:]:  # each differs from AA by its context or its outcome
+        if ((shots[0].frames != other.frames).any(3).sum((1, 2)) >= MIN_PIXELS).sum() < MIN_SHOWN:
+            return None
+    return shots, (int(apart.argmax()), 0)

@@ -1,0 +1,34 @@
+"""Gravity: what goes over the edge of a table falls, and what is carried does not."""
+
+from ._draw import OUTSIDE, Draw, block, enters, screen, sunk
+from ._quadruplet import Pair
+from ._scene import Fixed
+
+BEYOND = OUTSIDE + 0.3  # m from the middle, where tables that leave the picture end
+NARROW = 0.14  # m, half of a table that hides nothing of what stands on it
+
+
+def off_the_table(draw: Draw) -> Pair:
+    """A cart goes along a table that is long, or ends: it goes on, or falls, in sight. It may float, or drop through the table."""
+    stage, cart = draw.stage(), draw.look("box")
+    height, edge = draw.uniform(0.3, 0.38), draw.uniform(-0.4, 0.1)
+    near, far = _tables(draw, height, (-BEYOND, edge), (edge, BEYOND))
+    guest = enters(cart, draw.uniform(1.5, 2.1), height=2 * height)
+    return Pair(stage, (near, far, guest), (near, None, guest), outcome=(2,))
+
+
+def over_the_gap(draw: Draw) -> Pair:
+    """Two tables with a bridge between them, or none; a screen rises before it; a cart goes in. It comes out where there was a bridge."""
+    stage, cart = draw.stage(), draw.look("box")
+    height, gap = draw.uniform(0.24, 0.3), draw.uniform(0.42, 0.48)
+    near, bridge, far = _tables(draw, height, (-BEYOND, -gap), (-gap, gap), (gap, BEYOND))
+    plate = draw.plate(draw.uniform(0.7, 0.78), 0.6)
+    cover = screen(plate, 0.0, -0.5, [(draw.integer(4, 6), 0.0)], height=sunk(plate))
+    guest = enters(cart, draw.uniform(2.2, 2.5), height=2 * height, held=draw.integer(4, 6))
+    return Pair(stage, (cover, near, far, guest, bridge), (cover, near, far, guest, None))
+
+
+def _tables(draw: Draw, height: float, *spans: tuple[float, float]) -> list[Fixed]:
+    """Tables of one colour and height between these places."""
+    plate = draw.plate(1.0, height, NARROW)
+    return [block(plate._replace(size=((right - left) / 2, NARROW, height)), (left + right) / 2) for left, right in spans]
