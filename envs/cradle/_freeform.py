@@ -26,9 +26,11 @@ def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:
     """Something comes in and goes on, and perhaps another follows."""
-    speed = draw.uniform(1.2, 3.0)
-    first: list[Thing] = [enters(draw.look(), speed, y=lane, held=draw.integer(0, 8))]
-    return first + ([enters(draw.look(), speed, y=lane, held=draw.integer(16, 22))] if draw.coin(0.3) else [])
+    guest = enters(draw.look(), draw.uniform(1.2, 3.0), y=lane, held=draw.integer(0, 8))
+    if draw.coin(0.7):
+        return [guest]
+    look = draw.look()
+    return [guest, guest._replace(look=look, position=(-OUTSIDE - draw.uniform(0.8, 2.0), lane, look.size[2]))]
 
 
 def comes_to_rest(draw: Draw, lane: float) -> list[Thing]:
