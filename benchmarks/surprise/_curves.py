@@ -1,6 +1,8 @@
 """Surprise, film by film, on disk: a file for every concept, mode and split, in the folder of whoever watched."""
 
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -98,10 +100,10 @@ def read(path: Path) -> Seen:
     `UsageError` if it is damaged, or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             curves = {key.removeprefix("curves "): archive[key] for key in archive.files if key.startswith("curves ")}
             return Seen(curves, archive["hidden"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{str(path)!r} is no file of surprise, or is damaged: {error}. Remove it, and score again.") from error
 
 

@@ -178,8 +178,8 @@ def load(path: Path) -> dict[str, np.ndarray]:
     **Raises:** `FileNotFoundError` if there is none, `OSError` if it is damaged.
     """
     try:
-        with np.load(path) as file:
-            return dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There are no films in {str(path)!r}. {REMEDY}") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:

@@ -71,17 +71,17 @@ class Draw:
 
     def plate(self, half_width: float, half_height: float, half_depth: float = DEPTH) -> Look:
         """A screen, a wall or a table, in mild colours."""
-        mild = color(self.uniform(0, 1), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
+        mild = color(self.uniform(0.0, 1.0), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
         return Look("box", (half_width, half_depth, half_height), mild)
 
     def stage(self, *, above: bool = False) -> Stage:
         """A floor, a wall and a camera, which stands in front or looks down from above."""
-        floor = self.uniform(0, 1)
+        floor = self.uniform(0.0, 1.0)
         shades = tuple(color(floor, self.uniform(0.05, 0.2), value + self.uniform(-0.05, 0.05)) for value in (0.6, 0.5))
         tile = self.choice((0.9, 1.3)) if self.far else self.choice((0.0, 0.5))
-        wall = color(self.uniform(0, 1), self.uniform(0.05, 0.15), self.uniform(0.8, 0.95))
+        wall = color(self.uniform(0.0, 1.0), self.uniform(0.05, 0.15), self.uniform(0.8, 0.95))
         low, high = (18.0, 24.0) if self.far else (8.0, 14.0)  # degrees
-        turn = self.uniform(7, 11) * (-1) ** self.integer(0, 1) if self.far else self.uniform(-6, 6)
+        turn = self.uniform(7.0, 11.0) * (-1) ** self.integer(0, 1) if self.far else self.uniform(-6.0, 6.0)
         lookat = (self.uniform(-0.05, 0.05), 0.0, 0.0 if above else self.uniform(0.85, 0.95))
         view = {
             "distance": self.uniform(4.2, 4.5),

@@ -35,7 +35,7 @@ def crosses(draw: Draw, lane: float) -> list[Thing]:
 
 def comes_to_rest(draw: Draw, lane: float) -> list[Thing]:
     """Something comes in and stops somewhere."""
-    return [stops(draw.look(), draw.uniform(-1.2, 1.2), draw.uniform(9, 20), y=lane, held=draw.integer(0, 8))]
+    return [stops(draw.look(), draw.uniform(-1.2, 1.2), draw.uniform(9.0, 20.0), y=lane, held=draw.integer(0, 8))]
 
 
 def rests(draw: Draw, lane: float) -> list[Thing]:

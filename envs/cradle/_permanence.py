@@ -10,5 +10,5 @@ def permanence(draw: Draw) -> Pair:
     plate = draw.plate(draw.uniform(0.55, 0.7), draw.uniform(0.4, 0.5))
     away = draw.choice((OPEN, sunk(plate)))
     cover = screen(plate, 0.0, -0.5, [(draw.integer(18, 20) + draw.wait, away)])
-    guest = stops(look, draw.uniform(-0.12, 0.12), draw.uniform(14, 17))
+    guest = stops(look, draw.uniform(-0.12, 0.12), draw.uniform(14.0, 17.0))
     return Pair(stage, (cover, guest), (cover, None))
