@@ -21,3 +21,4 @@ from ._films import quadruplets as quadruplets
 from ._films import splits as splits
 from ._picture import FEATURES as FEATURES
 from ._quadruplet import CELLS as CELLS
+from ._scene import VIEW as VIEW

@@ -21,6 +21,7 @@ from ._scene import Cast, Stage
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")
+PLAIN = Films._fields[2:]  # of a file: as they are
 REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
 
 
@@ -93,7 +94,7 @@ def _make_quadruplets(folder: Path, piece: Piece) -> Made:
     sha256 = digest(films)
     found = Made(sha256, len(frames), index.size, sum(one.attempts - 1 for one in made))
     fields = {"frames": delta(frames), "masks": delta(masks), "index": index, "made": np.array(found[1:])}
-    save(piece.path(folder), fields | {"states": films.states, "seen": films.seen, "hidden": films.hidden}, sha256)
+    save(piece.path(folder), fields | {name: getattr(films, name) for name in PLAIN}, sha256)
     return found
 
 
@@ -133,7 +134,7 @@ def read_piece(path: Path) -> Films:
     """
     found = load(path)
     frames, masks = (undelta(found[name])[found["index"]] for name in ("frames", "masks"))
-    return Films(frames, masks, found["states"], found["seen"], found["hidden"])
+    return Films(frames, masks, *(found[name] for name in PLAIN))
 
 
 def recall(folder: Path, piece: Piece) -> Made | None:

@@ -16,6 +16,7 @@ from ._inertia import inertia
 from ._number import number
 from ._permanence import permanence
 from ._quadruplet import Pair, Quadruplet, quadruplet
+from ._scene import view_numbers
 from ._solidity import solidity
 
 
@@ -25,6 +26,7 @@ class Films(NamedTuple):
     - `masks`: 0 is scenery, 1 + slot a thing. `states`: `FEATURES` of every slot, also while it is hidden; `seen` says when it is seen.
     - `hidden`: first frame and length of the run in which possible and impossible films look the same; or, where all is seen, the frame in
       which they part, and 0.
+    - `cameras`: `VIEW` of every quadruplet.
     """
 
     frames: UInt8[np.ndarray, "quadruplet 4 frame height width 3"]
@@ -32,6 +34,7 @@ class Films(NamedTuple):
     states: Float32[np.ndarray, "quadruplet 4 frame slot feature"]
     seen: Bool[np.ndarray, "quadruplet 4 frame slot"]
     hidden: Int[np.ndarray, "quadruplet 2"]
+    cameras: Float32[np.ndarray, "quadruplet number"]
 
 
 class Split(NamedTuple):
@@ -125,7 +128,8 @@ def join(made: list[Quadruplet]) -> Films:
     """Films of several quadruplets."""
     parts = ([np.stack(part) for part in zip(*one.shots, strict=True)] for one in made)
     frames, masks, states, seen = (np.stack(part) for part in zip(*parts, strict=True))
-    return Films(frames, masks, states, seen, np.array([one.hidden for one in made]))
+    hidden, cameras = np.array([one.hidden for one in made]), np.array([view_numbers(one.stage) for one in made], np.float32)
+    return Films(frames, masks, states, seen, hidden, cameras)
 
 
 def digest(films: Films) -> str:

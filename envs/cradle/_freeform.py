@@ -7,7 +7,7 @@ from ._scene import Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
-SCREENS, MAX_MOVES = (0, 1, 1, 2), 3
+SCREENS, MAX_MOVES = (0, 1, 1, 1, 2, 2), 4
 
 
 def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
@@ -127,12 +127,12 @@ def at_rest(look: Look, x: float, y: float) -> Free:
 
 def curtain(draw: Draw) -> Moved:
     """A screen that stands somewhere in front, or hangs above, and moves from time to time: behind it anything may go on."""
-    plate = draw.plate(draw.uniform(0.35, 0.75), draw.uniform(0.35, 0.55))
+    plate = draw.plate(draw.uniform(0.4, 0.8), draw.uniform(0.38, 0.58))
     heights = (CLOSED, draw.choice((OPEN, sunk(plate))))
     closed = draw.coin(0.7)
     moves, frame = [], 0
     for _ in range(draw.integer(0, MAX_MOVES)):
-        frame, closed = frame + draw.integer(6, 16), not closed
+        frame, closed = frame + draw.integer(5, 13), not closed
         moves.append((frame, heights[not closed]))
     begin = heights[0] if closed == (len(moves) % 2 == 0) else heights[1]
     return screen(plate, draw.uniform(-0.9, 0.9), draw.uniform(-0.75, -0.45), moves, height=begin)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from ._scene import FRAMES, RATE, Cast, Fixed, Free, Look, Moved, Stage, geom, words
 
-SUBSTEPS = 10  # of the physics, between two frames
+SUBSTEPS = 20  # of the physics, between two frames; at half of them what slides hops
 DIGITS = 4  # after the point, of a pose: what rests is still to the last bit
 SPRING = 20000.0  # 1/s²: how hard an elastic touch is
 GRIP = 0.8  # friction of what rolls
@@ -35,7 +35,7 @@ def simulate(stage: Stage, cast: Cast) -> Float[np.ndarray, "frame slot 7"]:
 
 
 def _fall(stage: Stage, cast: Cast, free: list[Free]) -> np.ndarray:
-    model = mujoco.MjModel.from_xml_string(_mjcf(stage, cast))
+    model = mujoco.MjModel.from_xml_string(mjcf(stage.gravity, stage.ceiling, cast))
     data = mujoco.MjData(model)
     for thing, velocity in zip(free, data.qvel.reshape(-1, 6), strict=True):
         velocity[:3] = thing.velocity
@@ -56,7 +56,8 @@ def _fall(stage: Stage, cast: Cast, free: list[Free]) -> np.ndarray:
     return poses
 
 
-def _mjcf(stage: Stage, cast: Cast) -> str:
+def mjcf(gravity: float, ceiling: float | None, cast: Cast) -> str:
+    """What is free and what it can bump into; things that go their own way touch nothing."""
     bodies, elastic, solid = [], [], []
     for slot, thing in enumerate(cast):
         match thing:
@@ -66,19 +67,24 @@ def _mjcf(stage: Stage, cast: Cast) -> str:
                 bodies.append(f'<body {pose}><geom name="{slot}" {geom(thing.look)} friction="0 0 0"/></body>')
                 solid.append(slot)
             case Free():
-                body = f'<geom name="{slot}" {geom(thing.look)} {_contact(thing, abs(stage.gravity))}/>'
+                body = f'<geom name="{slot}" {geom(_solid(thing.look))} {_contact(thing, abs(gravity))}/>'
                 bodies.append(f'<body pos="{words(thing.position)}"><freejoint/>{body}</body>')
                 if thing.elastic:
                     elastic.append(slot)
     touches = [(a, b) for i, a in enumerate(elastic) for b in elastic[i + 1 :] + solid]
     pairs = [f'<pair geom1="{a}" geom2="{b}" condim="1" solref="{-SPRING} 0" solimp="0.99 0.99 0.001"/>' for a, b in touches]
-    above = f'<geom type="plane" size="0 0 1" pos="0 0 {stage.ceiling!r}" zaxis="0 0 -1" friction="0 0 0"/>'
+    above = f'<geom type="plane" size="0 0 1" pos="0 0 {ceiling!r}" zaxis="0 0 -1" friction="0 0 0"/>'
     return f"""
 <mujoco>
-  <option timestep="{1 / (RATE * SUBSTEPS)}" gravity="0 0 {stage.gravity!r}" cone="elliptic" jacobian="dense"/>
-  <worldbody><geom type="plane" size="0 0 1" friction="0 0 0"/>{"" if stage.ceiling is None else above}{"".join(bodies)}</worldbody>
+  <option timestep="{1 / (RATE * SUBSTEPS)}" gravity="0 0 {gravity!r}" cone="elliptic" jacobian="dense"/>
+  <worldbody><geom type="plane" size="0 0 1" friction="0 0 0"/>{"" if ceiling is None else above}{"".join(bodies)}</worldbody>
   <contact>{"".join(pairs)}</contact>
 </mujoco>"""
+
+
+def _solid(look: Look) -> Look:
+    """What its touch is like: an ellipsoid stands on a flat side, which is not seen, lest it roll without end."""
+    return look._replace(kind="cylinder") if look.kind == "ellipsoid" else look
 
 
 def _contact(thing: Free, gravity: float) -> str:

@@ -40,6 +40,7 @@ class Quadruplet(NamedTuple):
 
     shots: tuple[Shot, Shot, Shot, Shot]
     hidden: tuple[int, int]
+    stage: Stage
     attempts: int
 
 
@@ -55,7 +56,7 @@ def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
         found = (_replay if pair.outcome else _splice)(pair)
         if found is not None:
-            return Quadruplet(*found, attempt + 1)
+            return Quadruplet(*found, pair.stage, attempt + 1)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
 
 

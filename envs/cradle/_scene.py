@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 FRAMES, SIZE, RATE = 32, 64, 12  # frames of a film, pixels along each side, frames per second
+VIEW = ("distance", "azimuth", "elevation", "x", "y", "z")  # of a camera, which looks at x, y, z (m, and degrees)
 KINDS = ("sphere", "box", "cylinder", "capsule", "ellipsoid")
 
 Vector = tuple[float, float, float]
@@ -66,6 +67,11 @@ class Stage(NamedTuple):
     view: dict[str, float | Vector]
     gravity: float = -9.81  # m/s²
     ceiling: float | None = None
+
+
+def view_numbers(stage: Stage) -> tuple[float, ...]:
+    """`VIEW` of its camera."""
+    return *(stage.view[name] for name in VIEW[:3]), *stage.view["lookat"]  # pyright: ignore[reportReturnType]
 
 
 def mirrored(cast: Cast) -> Cast:

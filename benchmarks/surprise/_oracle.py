@@ -1,0 +1,197 @@
+"""MuJoCo as the world model: what was seen is simulated on while it is hidden, and surprising is what then looks otherwise.
+
+It is told which thing is which, and no more than can be seen: no state of a hidden thing, no friction, no restitution, no label. How fast a
+thing slows down it takes from its motion; whether things bounce it weighs by what came true.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from envs import Camera, cradle
+from envs.cradle import _physics, _picture, _scene
+
+STRIDE = 2  # px between rays of what is foreseen
+SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
+MUTED = 0.5  # saturation below which a thing is furniture, which moves as it likes and is moved by nothing
+MAX_SLOWING = 5.0  # m/s²; what slows down more was hit
+ALIKE = 1e-3  # of sizes (m) and colours, which are the same if they differ by less
+LEVEL = 0.4  # m/s between two frames: what changes its vertical speed by more falls
+NOWHERE = (0.0, 0.0, 0.0)
+POSE, LOOK = slice(0, 7), slice(10, 17)
+PROCESSES = 2
+
+
+class Sight(NamedTuple):
+    """What is seen of one film; states of what is hidden are not numbers."""
+
+    states: Float[np.ndarray, "frame slot feature"]
+    seen: Bool[np.ndarray, "frame slot"]
+    masks: UInt8[np.ndarray, "frame height width"]
+    camera: Float[np.ndarray, " number"]
+
+
+def watch(films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
+    """The surprise at every frame of all films."""
+    sights = list(_sights(films))
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        curves = list(pool.map(curve, sights, chunksize=25))
+    return np.array(curves).reshape(films.frames.shape[:3])
+
+
+def _sights(films: cradle.Films) -> Iterator[Sight]:
+    for quadruplet, camera in enumerate(films.cameras):
+        for cell in range(len(cradle.CELLS)):
+            seen = films.seen[quadruplet, cell]
+            states = np.where(seen[..., None], films.states[quadruplet, cell], np.nan)
+            yield Sight(states, seen, films.masks[quadruplet, cell], camera)
+
+
+def curve(sight: Sight) -> Float[np.ndarray, " frame"]:
+    """The surprise at every frame: minus the logarithm of how likely what is seen was, in the better of the two hypotheses."""
+    beliefs, chances, surprise = [Belief(elastic) for elastic in (False, True)], np.zeros(2), np.zeros(len(sight.masks))
+    for frame in range(1, len(sight.masks)):
+        before, now = (Moment(sight.states[at], sight.seen[at], sight.masks[at]) for at in (frame - 1, frame))
+        wrong = np.array([belief.judge(before, now, sight.camera) for belief in beliefs])
+        likely = chances - wrong / SHARPNESS
+        surprise[frame] = np.logaddexp.reduce(chances) - np.logaddexp.reduce(likely)
+        chances = likely - np.logaddexp.reduce(likely)
+    return surprise
+
+
+class Moment(NamedTuple):
+    """One frame of a `Sight`."""
+
+    states: Float[np.ndarray, "slot feature"]
+    seen: Bool[np.ndarray, " slot"]
+    masks: UInt8[np.ndarray, "height width"]
+
+
+@dataclass
+class Track:
+    """What is known of a thing: how it looked, and where it was and how fast, when it was seen or as it was simulated."""
+
+    look: Float[np.ndarray, " feature"]
+    pose: Float[np.ndarray, "7"]
+    velocity: Float[np.ndarray, "6"] = field(default_factory=lambda: np.zeros(6))
+    slowing: list[float] = field(default_factory=list)
+    seen: bool = False
+
+    @property
+    def furniture(self) -> bool:
+        """Whether it is a screen, a wall or a table: these have mild colours."""
+        color = self.look[3:6]
+        return bool(1 - color.min() / color.max() < MUTED)
+
+    def thing(self, elastic: bool) -> "_scene.Fixed | _scene.Free":
+        """As the physics takes it, at no place yet."""
+        look = _scene.Look(_scene.KINDS[round(float(self.look[6])) - 1], _triple(self.look[:3]), _triple(self.look[3:6]))
+        if self.furniture:
+            return _scene.Fixed(look, NOWHERE)
+        slowing = round(float(np.median(self.slowing)), 1) if self.slowing and not elastic else 0.0
+        return _scene.Free(look, NOWHERE, slowing=slowing, elastic=elastic)
+
+    def update(self, state: Float[np.ndarray, " feature"]) -> None:
+        """It is seen: velocities come from two sights, one after the other, and what its last change says about now."""
+        pose, velocity = state[POSE].astype(float), np.zeros(6)
+        velocity[:3] = state[7:10]
+        if self.seen:
+            change = velocity[:3] - self.velocity[:3]
+            slower = _scene.RATE * (np.hypot(*self.velocity[:2]) - np.hypot(*velocity[:2]))
+            if 0 <= slower < MAX_SLOWING and abs(change[2]) < LEVEL:
+                self.slowing = [*self.slowing[-6:], slower]
+            velocity[3:] = _turning(self.pose[3:], pose[3:])
+        self.look, self.pose, self.velocity, self.seen = state[LOOK].astype(float), pose, velocity, True
+
+
+class Belief:
+    """What is where, if things bounce, or if they do not."""
+
+    def __init__(self, elastic: bool):
+        self.elastic, self.tracks = elastic, {}
+
+    def judge(self, before: Moment, now: Moment, camera: Float[np.ndarray, " number"]) -> float:
+        """The share of the pixels in which something else, or something that looks different, is seen than was foreseen."""
+        for slot, track in self.tracks.items():
+            track.seen = track.seen and bool(before.seen[slot])
+        for slot in np.flatnonzero(before.seen):
+            state = before.states[slot]
+            track = self.tracks.setdefault(int(slot), Track(state[LOOK].astype(float), state[POSE].astype(float)))
+            track.update(state)
+        self.step()
+        for slot, track in self.tracks.items():  # what furniture does is taken as given, and goes on where it is not seen
+            if track.furniture:
+                track.pose[:3] = now.states[slot, :3] if now.seen[slot] else track.pose[:3] + track.velocity[:3] / _scene.RATE
+        foreseen = self.draw(camera)
+        seen = now.masks[::STRIDE, ::STRIDE].ravel()
+        changed = [slot for slot, track in self.tracks.items() if (np.abs(now.states[slot, LOOK] - track.look) > ALIKE).any()]
+        furniture = [slot + 1 for slot in np.flatnonzero(now.seen) if slot not in self.tracks and _muted(now.states[slot])]
+        wrong = (foreseen != seen) & ~np.isin(seen, furniture)
+        return float(wrong.mean() + np.isin(now.masks, [slot + 1 for slot in changed]).mean())
+
+    def step(self) -> None:
+        """One frame of physics."""
+        slots = [slot for slot, track in self.tracks.items() if not track.furniture]
+        if not slots:
+            return
+        model, data = _world(tuple(track.thing(self.elastic) for track in self.tracks.values()))
+        mujoco.mj_resetData(model, data)
+        for body, track in enumerate(self.tracks.values(), 1):
+            model.body_pos[body], model.body_quat[body] = track.pose[:3], track.pose[3:]
+        tracks = [self.tracks[slot] for slot in slots]
+        for track, pose, velocity in zip(tracks, data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6), strict=True):
+            pose[:], velocity[:] = track.pose, track.velocity
+        mujoco.mj_step(model, data, _physics.SUBSTEPS)
+        for track, pose, velocity in zip(tracks, data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6), strict=True):
+            track.pose, track.velocity = pose.copy(), velocity.copy()
+
+    def draw(self, camera: Float[np.ndarray, " number"]) -> UInt8[np.ndarray, " pixel"]:
+        """Which thing each of some pixels would show: 1 + slot, or 0."""
+        eye, data = _eye(tuple(map(float, camera)), tuple(track.thing(False) for track in self.tracks.values()))
+        for index, track in enumerate(self.tracks.values()):
+            data.mocap_pos[index], data.mocap_quat[index] = track.pose[:3], track.pose[3:]
+        mujoco.mj_kinematics(eye.model, data)
+        ids, _ = eye.glance(data, PIXELS)
+        labels = np.array([0] * _picture.SCENERY + [slot + 1 for slot in self.tracks] + [0], np.uint8)
+        return labels[ids]
+
+
+PIXELS = np.arange(_scene.SIZE**2).reshape(_scene.SIZE, _scene.SIZE)[::STRIDE, ::STRIDE].ravel()
+
+
+@lru_cache(256)
+def _world(cast: "_scene.Cast") -> tuple[mujoco.MjModel, mujoco.MjData]:
+    model = mujoco.MjModel.from_xml_string(_physics.mjcf(-9.81, None, cast))
+    return model, mujoco.MjData(model)
+
+
+@lru_cache(256)
+def _eye(camera: tuple[float, ...], cast: "_scene.Cast") -> tuple[Camera, mujoco.MjData]:
+    distance, azimuth, elevation, x, y, z = camera
+    view = {"distance": distance, "azimuth": azimuth, "elevation": elevation, "lookat": (x, y, z)}
+    grey = (0.5, 0.5, 0.5)
+    return _picture.look_at(_scene.Stage((grey, grey), 0.0, grey, view), cast)
+
+
+def _muted(state: Float[np.ndarray, " feature"]) -> bool:
+    return Track(state[LOOK].astype(float), state[POSE].astype(float)).furniture
+
+
+def _turning(before: Float[np.ndarray, "4"], now: Float[np.ndarray, "4"]) -> Float[np.ndarray, "3"]:
+    """rad/s in the frame of the body, as MuJoCo has it."""
+    turning = np.zeros(3)
+    mujoco.mju_subQuat(turning, now, before)
+    return turning * _scene.RATE if np.abs(turning).max() < math.pi * 0.9 else np.zeros(3)
+
+
+def _triple(numbers: np.ndarray) -> "_scene.Vector":
+    x, y, z = map(float, numbers)
+    return x, y, z
