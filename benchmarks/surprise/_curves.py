@@ -4,6 +4,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +14,15 @@ from jaxtyping import Float, Int, UInt8
 from envs import cradle
 
 from .._errors import UsageError
-from . import _floors, _models
+from . import _floors, _models, _oracle
 
 FOLDER = "surprise"  # in a run folder
 SETTINGS = "watchers.json"
-BUILT_IN = ("floors", "untrained")
+BUILT_IN = ("floors", "untrained", "oracle")
 UNTRAINED = 20  # networks that have learned nothing
 FITTED = 200  # films that the density of frames is fitted to
-Watch = Callable[[UInt8[np.ndarray, "film frame height width 3"]], Float[np.ndarray, "film frame"]]
+Watch = Callable[[cradle.Films], Float[np.ndarray, "quadruplet 4 frame"]]
+See = Callable[[UInt8[np.ndarray, "film frame height width 3"]], Float[np.ndarray, "film frame"]]
 
 
 class Part(NamedTuple):
@@ -54,18 +56,30 @@ def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
 
     **Arguments:**
 
-    - `name`: a run folder, "floors" or "untrained".
+    - `name`: a run folder, "floors", "untrained" or "oracle".
     - `films`: where generated films are.
     - `window`: frames of the longest window that the films are balanced for.
     """
+    if name == "oracle":
+        return {"oracle": _oracle.watch}
     if name == "floors":
-        panel = _floors.panel(cradle.read_freeform(films, FITTED))
-        return panel | {"random network, longest window": _floors.RandomWindow(window)}
+        panel = _floors.panel(cradle.read_freeform(films, FITTED)) | {"random network, longest window": _floors.RandomWindow(window)}
+        return {label: by_frames(see) for label, see in panel.items()}
     if name == "untrained":
         learners = {f"untrained {seed}": _models.untrained(seed) for seed in range(UNTRAINED)}
     else:
         learners = {"model": _models.load(Path(name))[1]}
-    return {label: (lambda films, learner=learner: _models.watch(learner, films)) for label, learner in learners.items()}
+    return {label: by_frames(partial(_models.watch, learner)) for label, learner in learners.items()}
+
+
+def by_frames(see: See) -> Watch:
+    """Who looks at pictures alone, film by film."""
+
+    def watch(films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
+        count, cells, frames = films.frames.shape[:3]
+        return see(films.frames.reshape(count * cells, *films.frames.shape[2:])).reshape(count, cells, frames)
+
+    return watch
 
 
 def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[Part]:
@@ -75,10 +89,8 @@ def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[P
         path = folder / f"{part.stem}.npz"
         if not path.exists():
             shown = cradle.read(films, *part)
-            count, cells, frames = shown.frames.shape[:3]
-            flat = shown.frames.reshape(count * cells, *shown.frames.shape[2:])
-            window = max(int(shown.hidden[:, 1].min()) + 1, 2) if part.mode == "O" else frames // 4
-            curves = {label: see(flat).reshape(count, cells, frames) for label, see in watchers(name, films, window).items()}
+            window = max(int(shown.hidden[:, 1].min()) + 1, 2) if part.mode == "O" else shown.frames.shape[2] // 4
+            curves = {label: watch(shown) for label, watch in watchers(name, films, window).items()}
             write(path, Seen(curves, shown.hidden))
         yield part
 

@@ -41,13 +41,14 @@ class Sight(NamedTuple):
 
 def watch(films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
     """The surprise at every frame of all films."""
-    sights = list(_sights(films))
+    everything = list(sights(films))
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        curves = list(pool.map(curve, sights, chunksize=25))
+        curves = list(pool.map(curve, everything, chunksize=25))
     return np.array(curves).reshape(films.frames.shape[:3])
 
 
-def _sights(films: cradle.Films) -> Iterator[Sight]:
+def sights(films: cradle.Films) -> Iterator[Sight]:
+    """What is seen of all films, one after another."""
     for quadruplet, camera in enumerate(films.cameras):
         for cell in range(len(cradle.CELLS)):
             seen = films.seen[quadruplet, cell]

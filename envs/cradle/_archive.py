@@ -18,6 +18,7 @@ from ._physics import simulate
 from ._picture import cast_all, shoot
 from ._scene import Cast, Stage
 
+VERSION = 1  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")
@@ -35,9 +36,9 @@ class Piece(NamedTuple):
     size: int
 
     def path(self, folder: Path) -> Path:
-        """Films of another version of MuJoCo may differ, and lie elsewhere."""
+        """Films of another version, or of another MuJoCo, may differ, and lie elsewhere."""
         name = f"{self.concept}-{self.mode}-{self.split}"
-        return folder / f"mujoco-{mujoco.__version__}" / name / f"{self.start:05d}.npz"
+        return folder / f"{VERSION}-mujoco-{mujoco.__version__}" / name / f"{self.start:05d}.npz"
 
 
 class Made(NamedTuple):
