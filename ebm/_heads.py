@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ._terms import safe_norm
-from .nets import Decoder, ResidualMLP
+from .nets import AbstractDecoder, ResidualMLP
 
 EXPECTILE = 0.1  # of the times seen: below a half, because who wanders takes longer than he must
 CHANCE_WEIGHT = 0.01  # of scores counted from chance, beside telling places apart
@@ -121,7 +121,7 @@ def reachability_loss(head: Reachability, batch: Pairs, share: Float[Array, ""],
 
 
 def decoder_loss(
-    decoder: Decoder, batch: tuple[Float[Array, "sample feature"], Array], share: Float[Array, ""], key: Array
+    decoder: AbstractDecoder, batch: tuple[Float[Array, "sample feature"], Array], share: Float[Array, ""], key: Array
 ) -> tuple[Float[Array, ""], Terms]:
     """The mean squared error of pictures, in fractions of 255, over vectors and pictures: to look at what a finished encoder knows."""
     del share, key

@@ -11,7 +11,7 @@ from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
 from ._representation import Representation, standardise
 from ._types import AbstractState, Box
-from .nets import AbstractEncoder, AbstractMemory, AbstractPredictor, Decoder
+from .nets import AbstractDecoder, AbstractEncoder, AbstractMemory, AbstractPredictor
 
 
 class Remembered(AbstractState):
@@ -163,7 +163,7 @@ class FilteringPictures(AbstractPerceiver):
     - `decoder`: from features to a picture.
     """
 
-    decoder: Decoder
+    decoder: AbstractDecoder
 
     def init(self, model):
         return Filtering().init(model)

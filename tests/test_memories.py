@@ -21,6 +21,7 @@ MEMORIES = {
     "state space": lambda: nets.StateSpaceMemory(SEEN, 4, 8, 6, key=KEY),
     "transformer": lambda: nets.TransformerMemory(SEEN, 4, 5, 8, heads=2, key=KEY),
     "conditioned": lambda: nets.TransformerMemory(SEEN, 4, 5, 8, heads=2, condition_size=2, key=KEY),
+    "grid": lambda: nets.GridMemory((1, 3), 1, 9, key=KEY),
     "window": lambda: nets.WindowMemory(SEEN, 4, 3, 8, key=KEY),
 }
 every_memory = pytest.mark.parametrize("name", MEMORIES)

@@ -14,6 +14,7 @@ ENCODERS = {
     "identity": lambda: nets.Identity((2, 9, 9)),
     "mlp": lambda: nets.MLPEncoder((2, 9, 9), 6, 16, key=KEY),
     "patch": lambda: nets.PatchEncoder((2, 9, 9), 6, patch=4, width=16, key=KEY),
+    "grid": lambda: nets.GridEncoder((2, 9, 9), 3, patch=4, width=16, key=KEY),
     "conv": lambda: nets.ConvEncoder((2, 9, 9), 6, (4, 8), key=KEY),
     "vit": lambda: nets.ViTEncoder((2, 9, 9), 6, patch=4, width=16, key=KEY),
 }
@@ -31,7 +32,7 @@ def test_encoders_make_a_vector_of_the_size_they_say(name):
         encoder(picture[:, :8])
 
 
-@pytest.mark.parametrize("name", ["patch", "vit"])
+@pytest.mark.parametrize("name", ["patch", "grid", "vit"])
 def test_patches_see_every_pixel(name):
     encoder = ENCODERS[name]()
     slope = jax.jit(jax.grad(lambda picture: jnp.sum(encoder(picture))))(jax.random.uniform(KEY, (2, 9, 9)))

@@ -1,11 +1,16 @@
 """Networks: encoders from observations to vectors, predictors from vectors and actions to vectors, memories, and a decoder."""
 
+from ._decoder import AbstractDecoder as AbstractDecoder
 from ._decoder import Decoder as Decoder
 from ._encoders import AbstractEncoder as AbstractEncoder
 from ._encoders import ConvEncoder as ConvEncoder
 from ._encoders import Identity as Identity
 from ._encoders import MLPEncoder as MLPEncoder
 from ._encoders import PatchEncoder as PatchEncoder
+from ._grid import GridDecoder as GridDecoder
+from ._grid import GridEncoder as GridEncoder
+from ._grid import GridMemory as GridMemory
+from ._grid import GridPredictor as GridPredictor
 from ._gru_memory import GRUMemory as GRUMemory
 from ._lstm_memory import LSTMMemory as LSTMMemory
 from ._memory import AbstractMemory as AbstractMemory

@@ -1,5 +1,7 @@
 """From a vector to a picture: to look at what a representation knows, or to learn from pictures."""
 
+import abc
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,13 +12,22 @@ from ._patches import from_patches, grid
 from ._residual import ResidualMLP
 
 
-class Decoder(eqx.Module):
-    """A residual network from a vector to features of every square patch, then one small layer to its pixels: `PatchEncoder` backwards.
+class AbstractDecoder(eqx.Module):
+    """A network from a vector to a picture of `shape` (channel, height, width) with values in (0, 1), as fractions of 255."""
 
-    **Returns:**
+    shape: eqx.AbstractVar[tuple[int, ...]]
 
-    A picture of `shape` (channel, height, width) with values in (0, 1), as fractions of 255.
-    """
+    @abc.abstractmethod
+    def __call__(self, vector: Float[Array, " size"]) -> Float[Array, "channel height width"]:
+        """The picture."""
+
+    def error(self, vector: Float[Array, " size"], picture: Array) -> Float[Array, ""]:
+        """The mean squared difference from a picture, bytes taken as fractions of 255."""
+        return jnp.mean((self(vector) - numbers(picture, self.shape)) ** 2)
+
+
+class Decoder(AbstractDecoder):
+    """A residual network from a vector to features of every square patch, then one small layer to its pixels: `PatchEncoder` backwards."""
 
     together: ResidualMLP
     each: eqx.nn.Linear
@@ -45,10 +56,6 @@ class Decoder(eqx.Module):
         self.together = ResidualMLP(size, rows * columns * features, width, 1, key=keys[0])
         self.each = eqx.nn.Linear(features, shape[0] * patch * patch, key=keys[1])
 
-    def __call__(self, vector: Float[Array, " size"]) -> Float[Array, "channel height width"]:
+    def __call__(self, vector):
         features = jax.nn.relu(self.together(vector)).reshape(-1, self.each.in_features)
         return from_patches(jax.nn.sigmoid(jax.vmap(self.each)(features)), self.shape, self.patch)
-
-    def error(self, vector: Float[Array, " size"], picture: Array) -> Float[Array, ""]:
-        """The mean squared difference from a picture, bytes taken as fractions of 255."""
-        return jnp.mean((self(vector) - numbers(picture, self.shape)) ** 2)

@@ -6,6 +6,7 @@ from ._constancy import Constancy as Constancy
 from ._covariance import Covariance as Covariance
 from ._cross_covariance import CrossCovariance as CrossCovariance
 from ._distillation import Distillation as Distillation
+from ._everywhere import Everywhere as Everywhere
 from ._expander import Expander as Expander
 from ._film_variance import FilmVariance as FilmVariance
 from ._infonce import InfoNCE as InfoNCE

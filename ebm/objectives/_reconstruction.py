@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..nets import Decoder
+from ..nets import AbstractDecoder
 from ._objective import AbstractObjective, read
 
 
@@ -24,7 +24,7 @@ class Reconstruction(AbstractObjective):
     `ValueError` for an outcome that did not keep the pictures.
     """
 
-    decoder: Decoder
+    decoder: AbstractDecoder
     of: str = eqx.field(static=True, default="features")
 
     def __call__(self, outcome):
