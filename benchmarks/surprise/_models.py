@@ -30,19 +30,32 @@ class Settings(NamedTuple):
 
     seed: int = 0
     predicts: str = "features"
-    memory: str = "gru"
+    memory: str = "grid"
     window: int = 4
-    features: int = 64
-    remembered: int = 256
-    width: int = 256
+    features: int = 0
+    remembered: int = 0
+    width: int = 0
     films: int = 8000
-    batch: int = 32
-    steps: int = 6000
+    batch: int = 16
+    steps: int = 5000
     gravity: str = "down"
 
 
+class Sizes(NamedTuple):
+    """Of networks: numbers of the features and of the memory, and the width of layers; on a grid, in every place of it."""
+
+    features: int
+    remembered: int
+    width: int
+
+
+PATCH = 8  # px
+PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
+ON_GRID, WHOLE = Sizes(24, 36, 64), Sizes(64, 256, 256)
+RATE = {True: 2e-3, False: 1e-3}  # of learning, on a grid or not
 PREDICTS = ("features", "pictures")
 MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {
+    "grid": lambda settings, key: nets.GridMemory(PLACES, settings.features, settings.remembered, key=key),
     "gru": lambda settings, key: nets.GRUMemory(settings.features, settings.remembered, key=key),
     "lstm": lambda settings, key: nets.LSTMMemory(settings.features, settings.remembered, key=key),
     "state-space": lambda settings, key: nets.StateSpaceMemory(settings.features, settings.remembered, key=key),
@@ -67,20 +80,31 @@ def check(settings: Settings) -> None:
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     """A model and what it is trained for, untrained."""
-    keys = jax.random.split(key, 4)
-    encoder = nets.PatchEncoder(SHAPE, settings.features, width=settings.width, key=keys[0])
-    memory = MEMORIES[settings.memory](settings, keys[1])
-    predictor = nets.ResidualPredictor(settings.features, 0, settings.width, context_size=memory.size, key=keys[2])
+    keys, sized = jax.random.split(key, 4), size(settings)
+    features, _, width = sizes = Sizes(sized.features, sized.remembered, sized.width)
+    memory = MEMORIES[settings.memory](sized, keys[1])
+    rate: objectives.AbstractObjective = objectives.CodingRate(within=True)
+    if settings.memory == "grid":
+        encoder = nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0])
+        predictor = nets.GridPredictor(PLACES, *sizes, key=keys[2])
+        decoder = nets.GridDecoder(SHAPE, features, PATCH, width, key=keys[3])
+        rate = objectives.Everywhere(rate, features)
+    else:
+        encoder = nets.PatchEncoder(SHAPE, features, PATCH, width=width, key=keys[0])
+        predictor = nets.ResidualPredictor(features, 0, width, context_size=memory.size, key=keys[2])
+        decoder = nets.Decoder(features, SHAPE, PATCH, width=width, key=keys[3])
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
     if settings.predicts == "pictures":
-        decoder = nets.Decoder(settings.features, SHAPE, width=settings.width, key=keys[3])
         terms = {"pictures": objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
     else:
-        terms = {
-            "prediction": objectives.Weighted(objectives.Prediction(), 1.0),
-            "rate within": objectives.Weighted(objectives.CodingRate(within=True), 1.0),
-        }
+        terms = {"prediction": objectives.Weighted(objectives.Prediction(), 1.0), "rate within": objectives.Weighted(rate, 1.0)}
     return ebm.JointRecurrent(model, objectives.Composition(terms))
+
+
+def size(settings: Settings) -> Settings:
+    """The same, with sizes that suit the memory where they are 0."""
+    usual = (ON_GRID if settings.memory == "grid" else WHOLE)._asdict()
+    return settings._replace(**{name: getattr(settings, name) or number for name, number in usual.items()})
 
 
 def untrained(seed: int) -> ebm.JointRecurrent:
@@ -129,7 +153,8 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
     if (folder / MODEL).exists():
         return
     keys = jax.random.split(jax.random.key(settings.seed), 2)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, 1e-3, max(settings.steps // 20, 1), settings.steps)
+    rate = RATE[settings.memory == "grid"]
+    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, max(settings.steps // 20, 1), settings.steps)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-4))
     draw = eqx.Partial(draw_films, jnp.asarray(films), batch=settings.batch)
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
