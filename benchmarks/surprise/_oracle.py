@@ -17,7 +17,6 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from envs import Camera, cradle
-from envs.cradle import _physics, _picture, _scene
 
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
@@ -92,13 +91,13 @@ class Track:
         color = self.look[3:6]
         return bool(1 - color.min() / color.max() < MUTED)
 
-    def thing(self, elastic: bool) -> "_scene.Fixed | _scene.Free":
+    def thing(self, elastic: bool) -> "cradle.Fixed | cradle.Free":
         """As the physics takes it, at no place yet."""
-        look = _scene.Look(_scene.KINDS[round(float(self.look[6])) - 1], _triple(self.look[:3]), _triple(self.look[3:6]))
+        look = cradle.Look(cradle.KINDS[round(float(self.look[6])) - 1], _triple(self.look[:3]), _triple(self.look[3:6]))
         if self.furniture:
-            return _scene.Fixed(look, NOWHERE)
+            return cradle.Fixed(look, NOWHERE)
         slowing = round(float(np.median(self.slowing)), 1) if self.slowing and not elastic else 0.0
-        return _scene.Free(look, NOWHERE, slowing=slowing, elastic=elastic)
+        return cradle.Free(look, NOWHERE, slowing=slowing, elastic=elastic)
 
     def update(self, state: Float[np.ndarray, " feature"]) -> None:
         """It is seen: velocities come from two sights, one after the other, and what its last change says about now."""
@@ -106,7 +105,7 @@ class Track:
         velocity[:3] = state[7:10]
         if self.seen:
             change = velocity[:3] - self.velocity[:3]
-            slower = _scene.RATE * (np.hypot(*self.velocity[:2]) - np.hypot(*velocity[:2]))
+            slower = cradle.RATE * (np.hypot(*self.velocity[:2]) - np.hypot(*velocity[:2]))
             if 0 <= slower < MAX_SLOWING and abs(change[2]) < LEVEL:
                 self.slowing = [*self.slowing[-6:], slower]
             velocity[3:] = _turning(self.pose[3:], pose[3:])
@@ -130,7 +129,7 @@ class Belief:
         self.step()
         for slot, track in self.tracks.items():  # what furniture does is taken as given, and goes on where it is not seen
             if track.furniture:
-                track.pose[:3] = now.states[slot, :3] if now.seen[slot] else track.pose[:3] + track.velocity[:3] / _scene.RATE
+                track.pose[:3] = now.states[slot, :3] if now.seen[slot] else track.pose[:3] + track.velocity[:3] / cradle.RATE
         foreseen = self.draw(camera)
         seen = now.masks[::STRIDE, ::STRIDE].ravel()
         changed = [slot for slot, track in self.tracks.items() if (np.abs(now.states[slot, LOOK] - track.look) > ALIKE).any()]
@@ -150,7 +149,7 @@ class Belief:
         tracks = [self.tracks[slot] for slot in slots]
         for track, pose, velocity in zip(tracks, data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6), strict=True):
             pose[:], velocity[:] = track.pose, track.velocity
-        mujoco.mj_step(model, data, _physics.SUBSTEPS)
+        mujoco.mj_step(model, data, cradle.SUBSTEPS)
         for track, pose, velocity in zip(tracks, data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6), strict=True):
             track.pose, track.velocity = pose.copy(), velocity.copy()
 
@@ -161,25 +160,25 @@ class Belief:
             data.mocap_pos[index], data.mocap_quat[index] = track.pose[:3], track.pose[3:]
         mujoco.mj_kinematics(eye.model, data)
         ids, _ = eye.glance(data, PIXELS)
-        labels = np.array([0] * _picture.SCENERY + [slot + 1 for slot in self.tracks] + [0], np.uint8)
+        labels = np.array([0] * cradle.SCENERY + [slot + 1 for slot in self.tracks] + [0], np.uint8)
         return labels[ids]
 
 
-PIXELS = np.arange(_scene.SIZE**2).reshape(_scene.SIZE, _scene.SIZE)[::STRIDE, ::STRIDE].ravel()
+PIXELS = np.arange(cradle.SIZE**2).reshape(cradle.SIZE, cradle.SIZE)[::STRIDE, ::STRIDE].ravel()
 
 
 @lru_cache(256)
-def _world(cast: "_scene.Cast") -> tuple[mujoco.MjModel, mujoco.MjData]:
-    model = mujoco.MjModel.from_xml_string(_physics.mjcf(-9.81, None, cast))
+def _world(cast: "cradle.Cast") -> tuple[mujoco.MjModel, mujoco.MjData]:
+    model = mujoco.MjModel.from_xml_string(cradle.mjcf(-9.81, None, cast))
     return model, mujoco.MjData(model)
 
 
 @lru_cache(256)
-def _eye(camera: tuple[float, ...], cast: "_scene.Cast") -> tuple[Camera, mujoco.MjData]:
+def _eye(camera: tuple[float, ...], cast: "cradle.Cast") -> tuple[Camera, mujoco.MjData]:
     distance, azimuth, elevation, x, y, z = camera
     view = {"distance": distance, "azimuth": azimuth, "elevation": elevation, "lookat": (x, y, z)}
     grey = (0.5, 0.5, 0.5)
-    return _picture.look_at(_scene.Stage((grey, grey), 0.0, grey, view), cast)
+    return cradle.look_at(cradle.Stage((grey, grey), 0.0, grey, view), cast)
 
 
 def _muted(state: Float[np.ndarray, " feature"]) -> bool:
@@ -190,9 +189,9 @@ def _turning(before: Float[np.ndarray, "4"], now: Float[np.ndarray, "4"]) -> Flo
     """rad/s in the frame of the body, as MuJoCo has it."""
     turning = np.zeros(3)
     mujoco.mju_subQuat(turning, now, before)
-    return turning * _scene.RATE if np.abs(turning).max() < math.pi * 0.9 else np.zeros(3)
+    return turning * cradle.RATE if np.abs(turning).max() < math.pi * 0.9 else np.zeros(3)
 
 
-def _triple(numbers: np.ndarray) -> "_scene.Vector":
+def _triple(numbers: np.ndarray) -> "cradle.Vector":
     x, y, z = map(float, numbers)
     return x, y, z
