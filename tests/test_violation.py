@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks._errors import UsageError
-from benchmarks.surprise import _curves, _floors, _page, _report, _table
+from benchmarks.surprise import _curves, _floors, _page, _report, _table, _watch
 from benchmarks.surprise import _statistics as statistics
 from envs import cradle
 
@@ -143,3 +143,15 @@ def test_a_strip_has_a_row_for_every_film():
     height, width, _ = _page.strip(film).shape
     assert height == 4 * (64 + _page.GAP)
     assert width == len(_page.SHOWN) * (64 + _page.GAP)
+
+
+def test_four_films_are_shown_side_by_side(tmp_path):
+    path = tmp_path / "made" / "cart.mp4"
+    assert _watch.Watch("gravity", "V", out=path).run("ebm surprise watch gravity") == 0
+    assert path.stat().st_size > 5000
+    four = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((4, 64, 64, 3), np.uint8)
+    picture = _watch.side_by_side(four)
+    corners = picture[[100, 100, -100, -100], [100, -100, 100, -100], 0]
+    np.testing.assert_array_equal(corners, [0, 1, 2, 3])
+    with pytest.raises(UsageError, match="gravity"):
+        _watch.Watch("graviti").run("ebm surprise watch graviti")
