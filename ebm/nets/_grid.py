@@ -80,7 +80,7 @@ class GridMemory(AbstractMemory):
         count = places[0] * places[1]
         self.places, self.in_size, self.size = places, count * channels, count * kept
         cell = eqx.nn.GRUCell(channels + kept, kept, key=keys[0])
-        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, cell.bias.at[kept : 2 * kept].set(patience(kept, span, keys[1])))
+        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, cell.bias.at[kept : 2 * kept].set(patience(kept, span, keys[1])))  # pyright: ignore[reportOptionalMemberAccess]
 
     def init(self):
         return jnp.zeros(self.size)

@@ -24,7 +24,7 @@ class GRUMemory(AbstractMemory):
         keys = jax.random.split(key)
         self.in_size, self.size = in_size, size
         cell = eqx.nn.GRUCell(in_size, size, key=keys[0])
-        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, cell.bias.at[size : 2 * size].set(patience(size, span, keys[1])))
+        self.cell = eqx.tree_at(lambda cell: cell.bias, cell, cell.bias.at[size : 2 * size].set(patience(size, span, keys[1])))  # pyright: ignore[reportOptionalMemberAccess]
 
     def init(self):
         return jnp.zeros(self.size)

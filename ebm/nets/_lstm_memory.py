@@ -24,7 +24,7 @@ class LSTMMemory(AbstractMemory):
         keys = jax.random.split(key)
         self.in_size, self.size = in_size, size
         cell, keeps = eqx.nn.LSTMCell(in_size, size, key=keys[0]), patience(size, span, keys[1])
-        bias = cell.bias.at[:size].set(-keeps).at[size : 2 * size].set(keeps)  # lets little in where it keeps for long
+        bias = cell.bias.at[:size].set(-keeps).at[size : 2 * size].set(keeps)  # lets little in where it keeps for long  # pyright: ignore[reportOptionalMemberAccess]
         self.cell = eqx.tree_at(lambda cell: cell.bias, cell, bias)
 
     def init(self):

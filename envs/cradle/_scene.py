@@ -71,7 +71,7 @@ class Stage(NamedTuple):
 
 def view_numbers(stage: Stage) -> tuple[float, ...]:
     """`VIEW` of its camera."""
-    return *(stage.view[name] for name in VIEW[:3]), *stage.view["lookat"]  # pyright: ignore[reportReturnType]
+    return *(stage.view[name] for name in VIEW[:3]), *stage.view["lookat"]  # pyright: ignore[reportReturnType, reportGeneralTypeIssues]
 
 
 def mirrored(cast: Cast) -> Cast:
