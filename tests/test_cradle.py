@@ -1,5 +1,6 @@
 """CRADLE: possible and impossible films are made of the same frames, what is hidden is hidden, and the same seed gives the same bytes."""
 
+import colorsys
 import hashlib
 import json
 import subprocess
@@ -16,6 +17,7 @@ from envs.cradle import _archive, _films
 from envs.cradle._freeform import freeform
 from envs.cradle._physics import simulate
 from envs.cradle._picture import look_at, shoot
+from envs.cradle._scene import mirrored
 
 GOLDEN = Path(__file__).with_name("golden_cradle.json")
 EVERY = [(concept, mode) for concept in cradle.CONCEPTS for mode in cradle.modes(concept)]
@@ -111,6 +113,23 @@ def test_what_makes_a_film_impossible_is_what_its_concept_says():
     before, after = guest[:, :8].any(1), guest[:, -1]
     np.testing.assert_array_equal(before, [True, False, True, False])
     np.testing.assert_array_equal(after, [True, False, False, True])
+
+
+def test_what_is_released_falls_or_rises_as_fast():
+    height = films("release", "V").states[..., 0, cradle.FEATURES.index("z")]
+    start = height[0, 0, 0]
+    assert (height[:, :2, -1] < start - 0.4).all()
+    np.testing.assert_allclose(start - height[:, :2], height[:, 2:] - start, atol=2e-3)
+
+
+@every
+def test_what_is_rare_is_possible(concept, mode):
+    pair, shown = _films.first_pair(concept, mode, "rare", 0), films(concept, mode, "rare", 1)
+    hue = np.array([colorsys.rgb_to_hsv(*look[:3])[0] for look in shown.states[0, 0, 0, :, 13:16] if np.ptp(look) > 0.4])
+    assert ((hue * 6) % 1 > 0.7).all()
+    if _films.make(concept, mode, "rare", 0).attempts == 1:
+        expected = [shoot(pair.stage, cast, simulate(pair.stage, cast)).frames for cast in (pair.a, mirrored(pair.a))]
+        assert any((shown.frames[0, 0] == film).all() for film in expected)  # a coin decides which way round it is
 
 
 def test_the_ruler_hides_longer():

@@ -19,6 +19,12 @@ def test_it_is_surprised_by_what_is_impossible(concept, mode):
     assert _statistics.interaction_wins(scores).all()
 
 
+def test_what_is_rare_and_possible_surprises_it_less_than_the_impossible():
+    impossible = curves(cradle.quadruplets("permanence", "O", "dev", 0, 2)).mean(-1)[:, 2:]
+    rare = curves(cradle.quadruplets("permanence", "O", "rare", 0, 2)).mean(-1)
+    assert np.median(rare) < np.median(impossible)
+
+
 def test_what_is_hidden_does_not_reach_it():
     films = cradle.quadruplets("permanence", "O", "dev", 1, 1)
     told = np.where(films.seen[..., None], films.states, np.float32(7.0))

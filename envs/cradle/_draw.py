@@ -22,11 +22,11 @@ DEPTH = 0.03  # m, half of a screen
 class Draw:
     """Draws what films need. The same label and attempt give the same draws, on any machine."""
 
-    def __init__(self, label: str, attempt: int = 0, *, far: bool = False, wait: int = 0):
+    def __init__(self, label: str, attempt: int = 0, *, far: bool = False, wait: int = 0, rare: bool = False):
         """**Arguments:** `label` names the film; `far` draws what the near splits never show; `wait` is for how many frames more something
-        is hidden before it is shown."""
+        is hidden before it is shown; `rare` gives things hues that are seldom seen."""
         seed = hashlib.sha256(f"{label}/{attempt}".encode()).digest()
-        self._rng, self.far, self.wait = np.random.default_rng(list(seed)), far, wait
+        self._rng, self.far, self.wait, self.rare = np.random.default_rng(list(seed)), far, wait, rare
 
     def uniform(self, low: float, high: float) -> float:
         """A number between the two."""
@@ -46,7 +46,7 @@ class Draw:
 
     def hue(self) -> float:
         """Of an object, from 0 to 1."""
-        low, high = FAR_HUES if self.far else NEAR_HUES
+        low, high = FAR_HUES if self.far or self.rare else NEAR_HUES
         return (self.integer(0, HUES - 1) + self.uniform(low, high)) / HUES
 
     def kind(self) -> str:

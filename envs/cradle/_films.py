@@ -16,6 +16,7 @@ from ._inertia import inertia
 from ._number import number
 from ._permanence import permanence
 from ._quadruplet import Pair, Quadruplet, quadruplet
+from ._release import release
 from ._scene import view_numbers
 from ._solidity import solidity
 
@@ -43,12 +44,14 @@ class Split(NamedTuple):
     size: int
     far: bool = False  # other shapes, hues, sizes, cameras and floors
     wait: int = 0  # frames for which things are hidden longer
+    rare: bool = False  # all four films are possible, and things have hues that are seldom seen
 
 
 SPLITS = {
     "dev": Split(100),
     "test": Split(200),
     "far": Split(100, far=True),
+    "rare": Split(50, rare=True),
     "train": Split(500),  # of these, only AA and BB are to be learned from
 }
 RULER = {f"wait-{wait}": Split(50, wait=wait) for wait in (0, 2, 4, 6, 8)}  # the ruler of memory
@@ -64,6 +67,7 @@ MADE: dict[str, dict[str, Callable[[Draw], Pair]]] = {
     "colour": {"O": colour},
     "size": {"O": size},
     "inertia": {"O": inertia},
+    "release": {"V": release},
 }
 CONCEPTS = tuple(MADE)
 
@@ -101,13 +105,13 @@ def make(concept: str, mode: str, split: str, index: int) -> Quadruplet:
     **Raises:** `ValueError` for a concept, mode or split there is not.
     """
     found = find_split(concept, mode, split)
-    return quadruplet(MADE[concept][mode], _label(concept, mode, split, index), far=found.far, wait=found.wait)
+    return quadruplet(MADE[concept][mode], _label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare)
 
 
 def first_pair(concept: str, mode: str, split: str, index: int) -> Pair:
     """The first draw of a quadruplet's pair, whether or not it does what its concept says."""
     found = find_split(concept, mode, split)
-    return MADE[concept][mode](Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait))
+    return MADE[concept][mode](Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare))
 
 
 def _label(*names: str | int) -> str:

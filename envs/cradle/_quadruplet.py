@@ -23,6 +23,7 @@ class Pair(NamedTuple):
     """Two casts on one stage, slot by slot the same things, what one may turn into, or nothing.
 
     `runs` counts the times that everything is hidden in between. `outcome` lists the slots whose motion is the outcome, where that is seen.
+    `elsewhere` is a stage on which both happen as they never do, where it is that, and no outcome, that makes them impossible.
     """
 
     stage: Stage
@@ -30,6 +31,7 @@ class Pair(NamedTuple):
     b: Cast
     runs: int = 1
     outcome: tuple[int, ...] = ()
+    elsewhere: Stage | None = None
 
 
 class Quadruplet(NamedTuple):
@@ -44,17 +46,20 @@ class Quadruplet(NamedTuple):
     attempts: int
 
 
-def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0) -> Quadruplet:
-    """Draw until a pair does what its concept says.
+def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0, rare: bool = False) -> Quadruplet:
+    """Draw until a pair does what its concept says. Of something rare all four films are possible.
 
     **Raises:** `RuntimeError` if none of many does, which only a fault in the concept can bring about.
     """
     for attempt in range(MAX_ATTEMPTS):
-        draw = Draw(label, attempt, far=far, wait=wait)
+        draw = Draw(label, attempt, far=far, wait=wait, rare=rare)
         pair = concept(draw)
         if draw.coin():
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
-        found = (_replay if pair.outcome else _splice)(pair)
+        found = _elsewhere(pair) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair)
+        if found is not None and rare:
+            other = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
+            found = (*found[0][:2], *other), found[1]
         if found is not None:
             return Quadruplet(*found, pair.stage, attempt + 1)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
@@ -85,6 +90,14 @@ def _splice(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]
 
 def _mix(outcome: np.ndarray, context: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(outcome.reshape(-1, *[1] * (context.ndim - 1)), other, context)
+
+
+def _elsewhere(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]:
+    stages = (pair.stage, pair.elsewhere or pair.stage)
+    motions = [[simulate(stage, cast) for cast in (pair.a, pair.b)] for stage in stages]
+    shots = [shoot(pair.stage, cast, poses) for both in motions for cast, poses in zip((pair.a, pair.b), both, strict=True)]
+    apart = np.linalg.norm(motions[0][0][..., :3] - motions[1][0][..., :3], axis=-1).max(1) > APART
+    return (shots[0], shots[1], shots[2], shots[3]), (int(apart.argmax()), 0)
 
 
 def _replay(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
