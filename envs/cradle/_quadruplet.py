@@ -58,8 +58,8 @@ def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
         found = _elsewhere(pair) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair)
         if found is not None and rare:
-            other = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
-            found = (*found[0][:2], *other), found[1]
+            c, d = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
+            found = (found[0][0], found[0][1], c, d), found[1]
         if found is not None:
             return Quadruplet(*found, pair.stage, attempt + 1)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
