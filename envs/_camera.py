@@ -5,7 +5,7 @@ The same data give the same bytes on a laptop and on a build server, since no gr
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import mujoco
@@ -154,18 +154,26 @@ class Camera:
         return self.cast(data).depth
 
     def glance(
-        self, data: mujoco.MjData, pixels: Int[np.ndarray, " pixels"]
-    ) -> tuple[Int32[np.ndarray, " pixels"], UInt8[np.ndarray, "pixels 3"]]:
+        self, data: mujoco.MjData, pixels: Iterable[Int[np.ndarray, " _"]]
+    ) -> tuple[Int32[np.ndarray, " all"], UInt8[np.ndarray, "all 3"]]:
         """What a few pixels show, to the same bytes as `segment` and `shade`: where only a little moves, the rest need not be cast.
 
-        **Arguments:** `pixels`, counted along the rows of the picture from the top left.
+        **Arguments:** `pixels`: one or several sets, counted along the rows of the picture from the top left. The iterator that gives
+        them may move things in `data` before each, but neither camera nor lamps nor what is painted; all are coloured at once.
 
-        **Returns:** geom ids, -1 where there is nothing, and RGB, 0 to 255.
+        **Returns:** geom ids, -1 where there is nothing, and RGB, 0 to 255, of one set after another.
         """
         eye, axes = self._pose(data)
-        rays, *planes = self._grid(axes, 1)
-        grid = _Grid(rays[pixels], *(plane[..., pixels] for plane in planes))
-        hits = self._meet(data, eye, grid)
+        whole = self._grid(axes, 1)
+        chosen, met = [], []
+        for some in pixels:
+            rays = whole.rays[some]
+            met.append(_multi_ray(self._rays, data, eye, rays))
+            chosen.append(some)
+        at = np.concatenate(chosen)
+        grid = _Grid(whole.rays[:0], *(plane[..., at] for plane in whole[1:]))
+        geom_id, depth, normal = map(np.concatenate, zip(*met, strict=True))
+        hits = _found(geom_id, depth, normal, eye, grid)
         return hits.geom_id, self._color(hits, grid, eye, data, 1)
 
     def shade(self, image: RayImage, data: mujoco.MjData) -> UInt8[np.ndarray, "height width 3"]:
@@ -214,13 +222,7 @@ class Camera:
         return RayImage(hits.geom_id.reshape(height, width), hits.depth.reshape(height, width), *vectors)
 
     def _meet(self, data: mujoco.MjData, eye: np.ndarray, grid: _Grid) -> _Hits:
-        geom_id, depth, normal = _multi_ray(self._rays, data, eye, grid.rays)
-        normal = np.ascontiguousarray(normal.reshape(-1, 3).T, np.float32)
-        depth[geom_id < 0] = np.nan
-        depth = depth.astype(np.float32)
-        points = depth * grid.axes + eye.astype(np.float32)[:, None]
-        depth[geom_id < 0] = np.inf
-        return _Hits(geom_id, depth, normal, points)
+        return _found(*_multi_ray(self._rays, data, eye, grid.rays), eye, grid)
 
     def _color(self, hits: _Hits, grid: _Grid, eye: np.ndarray, data: mujoco.MjData, samples: int) -> np.ndarray:
         index = np.where(hits.geom_id < 0, grid.sky, hits.geom_id)
@@ -413,6 +415,15 @@ def _multi_ray(
         rays = rays.ravel()
         mujoco.mj_multiRay(model, data, origin, rays, VISIBLE_GROUPS, True, -1, geom_id, part, normal, count, mujoco.mjMAXVAL)
     return geom_id, part, normal
+
+
+def _found(geom_id: np.ndarray, depth: np.ndarray, normal: np.ndarray, eye: np.ndarray, grid: _Grid) -> _Hits:
+    normal = np.ascontiguousarray(normal.reshape(-1, 3).T, np.float32)
+    depth[geom_id < 0] = np.nan
+    depth = depth.astype(np.float32)
+    points = depth * grid.axes + eye.astype(np.float32)[:, None]
+    depth[geom_id < 0] = np.inf
+    return _Hits(geom_id, depth, normal, points)
 
 
 def _interleave(planes: np.ndarray, dtype: type) -> np.ndarray:

@@ -301,7 +301,9 @@ def test_what_is_only_looked_at_is_not_cut_off_by_what_collides():
 def test_a_glance_shows_the_bytes_of_the_whole_picture():
     model, data = scene(SHAPES, 'material="checker"')
     camera = Camera(model, "aslant", height=24, width=32)
-    for pixels in (np.arange(24 * 32), np.arange(5, 24 * 32, 7), np.arange(0)):
-        geom_id, color = camera.glance(data, pixels)
+    sets = (np.arange(24 * 32), np.arange(5, 24 * 32, 7), np.arange(0))
+    for some in (*([pixels] for pixels in sets), sets):
+        geom_id, color = camera.glance(data, some)
+        pixels = np.concatenate(some)
         np.testing.assert_array_equal(geom_id, camera.segment(data).ravel()[pixels])
         np.testing.assert_array_equal(color, camera.render(data).reshape(-1, 3)[pixels])

@@ -155,11 +155,11 @@ class Belief:
 
     def draw(self, camera: Float[np.ndarray, " number"]) -> UInt8[np.ndarray, " pixel"]:
         """Which thing each of some pixels would show: 1 + slot, or 0."""
-        eye, data = _eye(tuple(map(float, camera)), tuple(track.thing(False) for track in self.tracks.values()))
+        eye, data = _eye(tuple(map(float, camera)), tuple(track.thing(False).look for track in self.tracks.values()))
         for index, track in enumerate(self.tracks.values()):
             data.mocap_pos[index], data.mocap_quat[index] = track.pose[:3], track.pose[3:]
         mujoco.mj_kinematics(eye.model, data)
-        ids, _ = eye.glance(data, PIXELS)
+        ids, _ = eye.glance(data, [PIXELS])
         labels = np.array([0] * cradle.SCENERY + [slot + 1 for slot in self.tracks] + [0], np.uint8)
         return labels[ids]
 
@@ -174,11 +174,11 @@ def _world(cast: "cradle.Cast") -> tuple[mujoco.MjModel, mujoco.MjData]:
 
 
 @lru_cache(256)
-def _eye(camera: tuple[float, ...], cast: "cradle.Cast") -> tuple[Camera, mujoco.MjData]:
+def _eye(camera: tuple[float, ...], looks: "tuple[cradle.Look, ...]") -> tuple[Camera, mujoco.MjData]:
     distance, azimuth, elevation, x, y, z = camera
     view = {"distance": distance, "azimuth": azimuth, "elevation": elevation, "lookat": (x, y, z)}
     grey = (0.5, 0.5, 0.5)
-    return cradle.look_at(cradle.Stage((grey, grey), 0.0, grey, view), cast)
+    return cradle.look_at(cradle.Stage((grey, grey), 0.0, grey, view), looks)
 
 
 def _muted(state: Float[np.ndarray, " feature"]) -> bool:

@@ -1,27 +1,77 @@
 """Films of everyday scenes to learn from: things roll, stop, collide, fall, and pass behind screens, and no experiment is shown."""
 
+import math
 from collections.abc import Callable
 
-from ._draw import CLOSED, OPEN, OUTSIDE, Draw, block, enters, screen, stops, sunk
-from ._scene import Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
+import numpy as np
+
+from ._draw import CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stops, sunk
+from ._scene import FRAMES, Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
 SCREENS, MAX_MOVES = (0, 1, 1, 1, 2, 2), 4
+ABOVE = 0.15  # of the films are seen from above
+ON_SITE = 0.5  # of the screens stand where something happens
+SHADE = 0.7  # m above the ground, of plates that hide what is seen from above
 
 
 def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
     """What is on one film, and where. `up` turns gravity around: what would stand on the ground then hangs under a ceiling."""
     draw = Draw(label)
+    if draw.coin(ABOVE) and not up:
+        return draw.stage(above=True), tuple(from_above(draw))
     stage = draw.stage()
     cast: list[Thing] = []
     for lane in LANES[: draw.integer(1, 2)]:
         for thing in draw.choice(SCENES)(draw, lane):
             cast.append(mirrored((thing,))[0] if lane and draw.coin() else thing)  # pyright: ignore[reportArgumentType]
-    cast += [curtain(draw) for _ in range(draw.choice(SCREENS))]
+    sites = [site(thing) for thing in cast]
+    for _ in range(draw.choice(SCREENS)):
+        there = float(np.clip(draw.choice(sites) + draw.uniform(-0.3, 0.3), -0.9, 0.9))
+        cast.append(curtain(draw, there if draw.coin(ON_SITE) else draw.uniform(-0.9, 0.9)))
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
     return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
+
+
+def site(thing: Thing) -> float:
+    """x in m, where something stands or comes to rest; in the middle for what goes on."""
+    match thing:
+        case Fixed() | Free(velocity=(0.0, 0.0, 0.0)):
+            return thing.position[0]
+        case Free(slowing=slowing) if slowing > 0:
+            speed = thing.velocity[0]
+            return thing.position[0] + speed * abs(speed) / (2 * slowing)
+    return 0.0
+
+
+def from_above(draw: Draw) -> list[Thing]:
+    """Things cross the picture in any direction, stop, meet others or a block, and pass under plates."""
+    cast: list[Thing] = [crosses_anywhere(draw) for _ in range(draw.integer(1, 3))]
+    if draw.coin(0.4):
+        cast.append(
+            block(draw.plate(draw.uniform(0.05, 0.4), 0.3, draw.uniform(0.05, 0.4)), draw.uniform(-1.0, 1.0), y=draw.uniform(-1.0, 1.0))
+        )
+    return cast + [shade(draw) for _ in range(draw.choice(SCREENS))]
+
+
+def crosses_anywhere(draw: Draw) -> Free:
+    """Something comes in from any side, and goes on or slows down."""
+    look, angle, speed = draw.look(), draw.uniform(0.0, 2 * math.pi), draw.uniform(1.2, 3.0)
+    x, y = OUTSIDE * math.cos(angle), OUTSIDE * math.sin(angle)
+    turn = math.atan2(draw.uniform(-0.7, 0.7) - y, draw.uniform(-0.7, 0.7) - x)
+    slowing = draw.choice((0.0, 0.0, speed**2 / (2 * draw.uniform(1.6, 3.2))))
+    velocity = (speed * math.cos(turn), speed * math.sin(turn), 0.0)
+    return Free(look, (x, y, look.size[2]), velocity, slowing, elastic=draw.coin(), held=draw.integer(0, 10))
+
+
+def shade(draw: Draw) -> Moved:
+    """A plate that hangs above something, and may slide away."""
+    plate = draw.plate(draw.uniform(0.3, 0.65), 0.02, draw.uniform(0.3, 0.65))
+    x, y, leaves = draw.uniform(-0.8, 0.8), draw.uniform(-0.8, 0.8), draw.choice((FRAMES, draw.integer(8, 24)))
+    way = x + np.sign(x) * SCREEN_SPEED * np.maximum(np.arange(FRAMES) - leaves, 0)
+    return Moved(plate, np.stack([way, np.full(FRAMES, y), np.full(FRAMES, SHADE)], 1))
 
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:
@@ -111,9 +161,13 @@ SCENES: tuple[Callable[[Draw, float], list[Thing]], ...] = (
     comes_to_rest,
     rests,
     meets_a_wall,
+    meets_a_wall,
+    meets_a_wall,
+    meets_another,
     meets_another,
     drops,
     flies,
+    on_a_table,
     on_a_table,
     stacked,
     down_a_ramp,
@@ -125,8 +179,8 @@ def at_rest(look: Look, x: float, y: float) -> Free:
     return Free(look, (x, y, look.size[2]), slowing=2.0)
 
 
-def curtain(draw: Draw) -> Moved:
-    """A screen that stands somewhere in front, or hangs above, and moves from time to time: behind it anything may go on."""
+def curtain(draw: Draw, x: float) -> Moved:
+    """A screen that stands at `x` in front, or hangs above, and moves from time to time: behind it anything may go on."""
     plate = draw.plate(draw.uniform(0.4, 0.8), draw.uniform(0.38, 0.58))
     heights = (CLOSED, draw.choice((OPEN, sunk(plate))))
     closed = draw.coin(0.7)
@@ -135,7 +189,7 @@ def curtain(draw: Draw) -> Moved:
         frame, closed = frame + draw.integer(5, 13), not closed
         moves.append((frame, heights[not closed]))
     begin = heights[0] if closed == (len(moves) % 2 == 0) else heights[1]
-    return screen(plate, draw.uniform(-0.9, 0.9), draw.uniform(-0.75, -0.45), moves, height=begin)
+    return screen(plate, x, draw.uniform(-0.75, -0.45), moves, height=begin)
 
 
 def overturned(thing: Thing) -> Thing:

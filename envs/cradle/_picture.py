@@ -1,6 +1,7 @@
 """From poses to pictures: only what can have changed is cast anew."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from .._camera import Camera
-from ._scene import FRAMES, KINDS, RATE, SIZE, Cast, Stage, geom, words
+from ._scene import FRAMES, KINDS, RATE, SIZE, Cast, Look, Stage, geom, words
 
 FEATURES = ("x", "y", "z", "qw", "qx", "qy", "qz", "vx", "vy", "vz", "half_x", "half_y", "half_z", "red", "green", "blue", "kind")
 AWAY = -1000.0  # m: under the floor, where nothing is seen
@@ -27,34 +28,96 @@ class Shot(NamedTuple):
     seen: Bool[np.ndarray, "frame slot"]
 
 
+class Studio:
+    """A stage, and a model that holds whatever any film on it shows; each film puts its own things in place, and the rest away."""
+
+    def __init__(self, stage: Stage, casts: Iterable[Cast]):
+        """**Arguments:** `casts`: of all films. A slot may hold another thing in each, and all of them may be anywhere."""
+        begin = time.process_time()
+        looks = [(slot, thing.look) for cast in casts for slot, thing in enumerate(cast) if thing is not None]
+        self._geoms = {look: number for number, look in enumerate(dict.fromkeys(looks))}  # by slot and look, without the scenery
+        self._camera, self._data = look_at(stage, [look for _, look in self._geoms])
+        self._half = self._camera.model.geom_aabb.reshape(-1, 6)[SCENERY:, 3:]
+        self._labels = np.array(
+            [0] * SCENERY + [slot + 1 for slot, _ in self._geoms] + [0], np.uint8
+        )  # the last is the sky's, whose id is -1
+        self._empty = np.tile([0.0, 0.0, AWAY, 1.0, 0.0, 0.0, 0.0], (len(self._geoms), 1))
+        self._scenery = self._glance([(self._empty, np.arange(SIZE * SIZE))])
+        self.seconds = time.process_time() - begin
+
+    def shoot(self, cast: Cast, poses: Float[np.ndarray, "frame slot 7"]) -> Shot:
+        """Film what stands at these poses, to the same bytes as if every ray of every frame were cast.
+
+        What stands still all the time is cast once; in every frame in which something has moved, only the boxes around what moves.
+        """
+        begin = time.process_time()
+        slots = [slot for slot, thing in enumerate(cast) if thing is not None]
+        geoms = np.array([self._geoms[slot, thing.look] for slot, thing in enumerate(cast) if thing is not None], int)
+        placed = np.repeat(self._empty[None], FRAMES, 0)
+        placed[:, geoms] = poses[:, slots]
+        changes = (placed[1:] != placed[:-1]).any(2)
+        moves = changes.any(0)
+        rest = np.where(moves[:, None], self._empty, placed[0])
+        standing = self._around(rest[None, geoms[~moves[geoms]]], geoms[~moves[geoms]])
+        still = tuple(part.copy() for part in self._scenery)
+        for part, cast_anew in zip(still, self._glance([(rest, standing[0])]), strict=True):
+            part[standing[0]] = cast_anew
+        anew = np.concatenate([[0], 1 + np.flatnonzero(changes.any(1))]) if moves.any() else np.arange(0)
+        pixels = self._around(placed[anew][:, moves], np.flatnonzero(moves))
+        ids, colors = (np.repeat(part[None], FRAMES, 0) for part in still)
+        if len(anew):
+            at = np.concatenate([frame * SIZE * SIZE + chosen for frame, chosen in zip(anew, pixels, strict=True)])
+            found = self._glance(zip(placed[anew], pixels, strict=True))
+            ids.reshape(-1)[at], colors.reshape(-1, 3)[at] = found
+            shown = anew[np.searchsorted(anew, np.arange(FRAMES), side="right") - 1]
+            ids, colors = ids[shown], colors[shown]
+        masks = self._labels[ids]
+        seen = np.stack([(masks == slot + 1).any(1) for slot in range(len(cast))], 1)
+        shot = Shot(colors.reshape(FRAMES, SIZE, SIZE, 3), masks.reshape(FRAMES, SIZE, SIZE), describe(cast, poses), seen)
+        self.seconds += time.process_time() - begin
+        return shot
+
+    def _glance(self, views: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Geom ids and colours of pixels, one array after another, for poses of everything and the pixels to cast."""
+        data = self._data
+
+        def placed():
+            for poses, pixels in views:
+                data.mocap_pos[:], data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
+                mujoco.mj_kinematics(self._camera.model, data)
+                yield pixels
+
+        return self._camera.glance(data, placed())
+
+    def _around(self, poses: Float[np.ndarray, "frame thing 7"], geoms: np.ndarray) -> list[np.ndarray]:
+        """The pixels in which these geoms can be seen in each frame: those in the boxes around their boxes' corners."""
+        corners = poses[..., None, :3] + _turned(poses[..., None, 3:], self._half[geoms][:, None] * CORNERS)
+        where = self._camera.project(corners.reshape(-1, 3), self._data)[0].reshape(*corners.shape[:-1], 2)
+        least, most = np.nan_to_num(where.min(2), nan=0.0), np.nan_to_num(where.max(2), nan=SIZE)  # behind the camera: anywhere
+        low, high = (np.clip(edge, 0, SIZE).astype(int) for edge in (np.floor(least - MARGIN), np.ceil(most + MARGIN) + 1))
+        found, inside = [], np.empty((SIZE, SIZE), bool)
+        for lows, highs in zip(low.tolist(), high.tolist(), strict=True):
+            inside[:] = False
+            for (left, top), (right, bottom) in zip(lows, highs, strict=True):
+                inside[top:bottom, left:right] = True
+            found.append(np.flatnonzero(inside))
+        return found
+
+
 def shoot(stage: Stage, cast: Cast, poses: Float[np.ndarray, "frame slot 7"]) -> Shot:
-    """Film what stands at these poses, to the same bytes as if every ray of every frame were cast."""
-    slots = [slot for slot, thing in enumerate(cast) if thing is not None]
-    camera, data = look_at(stage, cast)
-    poses_there = poses[:, slots]
-    moving = np.flatnonzero((poses_there != poses_there[:1]).any((0, 2)))
-    _place(camera.model, data, poses_there[0])
-    data.mocap_pos[moving, 2] = AWAY
-    mujoco.mj_kinematics(camera.model, data)
-    ids, colors = camera.glance(data, np.arange(SIZE * SIZE))
-    frames, masks = np.repeat(colors[None], FRAMES, 0), np.repeat(ids[None], FRAMES, 0)
-    half = camera.model.geom_aabb.reshape(-1, 6)[SCENERY:][moving, 3:]
-    for frame in range(FRAMES):
-        if frame and (poses_there[frame] == poses_there[frame - 1]).all():
-            masks[frame], frames[frame] = masks[frame - 1], frames[frame - 1]
-            continue
-        _place(camera.model, data, poses_there[frame])
-        pixels = _around(camera, data, moving + SCENERY, half)
-        masks[frame, pixels], frames[frame, pixels] = camera.glance(data, pixels)
-    labels = np.zeros(SCENERY + len(slots) + 1, np.uint8)  # the last is the sky's, whose id is -1
-    labels[SCENERY:-1] = np.array(slots, np.uint8) + 1
-    masks = labels[masks]
-    seen = np.stack([(masks == slot + 1).any(1) for slot in range(len(cast))], 1)
-    return Shot(frames.reshape(FRAMES, SIZE, SIZE, 3), masks.reshape(FRAMES, SIZE, SIZE), describe(cast, poses), seen)
+    """One film on a stage of its own."""
+    return Studio(stage, (cast,)).shoot(cast, poses)
 
 
-def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
-    """A camera on a model in which everything can be put anywhere, and its data."""
+def _turned(quaternion: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors turned by unit quaternions (w, x, y, z)."""
+    axis = quaternion[..., 1:]
+    twice = 2 * np.cross(axis, vectors)
+    return vectors + quaternion[..., :1] * twice + np.cross(axis, twice)
+
+
+def look_at(stage: Stage, looks: Iterable[Look]) -> tuple[Camera, mujoco.MjData]:
+    """A camera on a model in which things of these looks can be put anywhere, and its data."""
     rgb1, rgb2 = map(words, stage.floor)
     assets, paint = "", f'rgba="{rgb1} 1"'
     if stage.tile:
@@ -62,7 +125,7 @@ def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
         assets = f"""
     <texture name="floor" type="2d" builtin="checker" rgb1="{rgb1}" rgb2="{rgb2}" width="16" height="16"/>
     <material name="floor" texture="floor" texuniform="true" texrepeat="{repeat} {repeat}"/>"""
-    things = [f'{geom(thing.look)} rgba="{words(thing.look.color)} 1"' for thing in cast if thing is not None]
+    things = [f'{geom(look)} rgba="{words(look.color)} 1"' for look in looks]
     bodies = [f'<body mocap="true"><geom {thing} contype="0" conaffinity="0"/></body>' for thing in things]
     model = mujoco.MjModel.from_xml_string(f"""
 <mujoco>
@@ -82,7 +145,7 @@ def look_at(stage: Stage, cast: Cast) -> tuple[Camera, mujoco.MjData]:
 
 def cast_all(stage: Stage, cast: Cast) -> Callable[[], None]:
     """What casts all rays of a picture when it is called, and does no more: the measure of how fast films are made."""
-    camera, data = look_at(stage, cast)
+    camera, data = look_at(stage, [thing.look for thing in cast if thing is not None])
     image = camera.cast(data)
     rays, count = image.rays.astype(float), SIZE * SIZE
     found = np.flatnonzero(image.geom_id.ravel() >= 0)[0]
@@ -103,21 +166,3 @@ def describe(cast: Cast, poses: Float[np.ndarray, "frame slot 7"]) -> Float32[np
         if thing is not None:
             fixed[slot] = *thing.look.size, *thing.look.color, 1 + KINDS.index(thing.look.kind)
     return np.concatenate([poses, velocity, np.broadcast_to(fixed, (FRAMES, *fixed.shape))], -1).astype(np.float32)
-
-
-def _place(model: mujoco.MjModel, data: mujoco.MjData, poses: np.ndarray) -> None:
-    data.mocap_pos[:], data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
-    mujoco.mj_kinematics(model, data)
-
-
-def _around(camera: Camera, data: mujoco.MjData, geoms: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """The pixels in which these geoms can be seen: those in the boxes around their boxes' corners."""
-    axes = data.geom_xmat[geoms].reshape(-1, 1, 3, 3)
-    corners = data.geom_xpos[geoms][:, None] + (axes @ (half[:, None] * CORNERS)[..., None])[..., 0]
-    where = camera.project(corners.reshape(-1, 3), data)[0].reshape(-1, 8, 2)
-    least, most = np.nan_to_num(where.min(1), nan=0.0), np.nan_to_num(where.max(1), nan=SIZE)  # behind the camera: it might be anywhere
-    low, high = (np.clip(edge, 0, SIZE).astype(int) for edge in (np.floor(least - MARGIN), np.ceil(most + MARGIN) + 1))
-    inside = np.zeros((SIZE, SIZE), bool)
-    for (left, top), (right, bottom) in zip(low, high, strict=True):
-        inside[top:bottom, left:right] = True
-    return np.flatnonzero(inside)

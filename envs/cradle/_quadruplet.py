@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from ._draw import Draw
 from ._physics import simulate
-from ._picture import Shot, shoot
+from ._picture import Shot, Studio
 from ._scene import FRAMES, Cast, Stage, mirrored
 
 CELLS = ("AA", "BB", "AB", "BA")  # whose context, whose outcome
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 class Quadruplet(NamedTuple):
-    """Four films in the order of `CELLS`, and how often their pair was drawn.
+    """Four films in the order of `CELLS`, how often their pair was drawn, and the processor time (s) that its pictures took.
 
     `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in which their motions part, and 0.
     """
@@ -44,6 +44,7 @@ class Quadruplet(NamedTuple):
     hidden: tuple[int, int]
     stage: Stage
     attempts: int
+    seconds: float
 
 
 def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0, rare: bool = False) -> Quadruplet:
@@ -51,17 +52,20 @@ def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False
 
     **Raises:** `RuntimeError` if none of many does, which only a fault in the concept can bring about.
     """
+    seconds = 0.0
     for attempt in range(MAX_ATTEMPTS):
         draw = Draw(label, attempt, far=far, wait=wait, rare=rare)
         pair = concept(draw)
         if draw.coin():
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
-        found = _elsewhere(pair) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair)
+        studio = Studio(pair.stage, (pair.a, pair.b))
+        found = _elsewhere(pair, studio) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair, studio)
+        seconds += studio.seconds
         if found is not None and rare:
-            c, d = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
+            c, d = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
             found = (found[0][0], found[0][1], c, d), found[1]
         if found is not None:
-            return Quadruplet(*found, pair.stage, attempt + 1)
+            return Quadruplet(*found, pair.stage, attempt + 1, seconds)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
 
 
@@ -72,8 +76,8 @@ def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
     return np.stack([at[:-1] + 1, gaps], 1)[gaps > 0]
 
 
-def _splice(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
-    a, b = (shoot(pair.stage, cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b))
+def _splice(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+    a, b = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b))
     differ = (a.frames != b.frames).any((1, 2, 3)) | (a.masks != b.masks).any((1, 2))
     runs = hidden_runs(differ)
     runs = runs[np.sort(np.argsort(-runs[:, 1], kind="stable")[: pair.runs])]
@@ -92,21 +96,21 @@ def _mix(outcome: np.ndarray, context: np.ndarray, other: np.ndarray) -> np.ndar
     return np.where(outcome.reshape(-1, *[1] * (context.ndim - 1)), other, context)
 
 
-def _elsewhere(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]:
+def _elsewhere(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]:
     stages = (pair.stage, pair.elsewhere or pair.stage)
     motions = [[simulate(stage, cast) for cast in (pair.a, pair.b)] for stage in stages]
-    shots = [shoot(pair.stage, cast, poses) for both in motions for cast, poses in zip((pair.a, pair.b), both, strict=True)]
+    shots = [studio.shoot(cast, poses) for both in motions for cast, poses in zip((pair.a, pair.b), both, strict=True)]
     apart = np.linalg.norm(motions[0][0][..., :3] - motions[1][0][..., :3], axis=-1).max(1) > APART
     return (shots[0], shots[1], shots[2], shots[3]), (int(apart.argmax()), 0)
 
 
-def _replay(pair: Pair) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+def _replay(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
     casts, poses = (pair.a, pair.b), [simulate(pair.stage, cast) for cast in (pair.a, pair.b)]
     follows = np.isin(np.arange(len(pair.a)), pair.outcome)
 
     def film(context: int, outcome: int) -> Shot:
         cast = tuple(casts[outcome if follow else context][slot] for slot, follow in enumerate(follows))
-        return shoot(pair.stage, cast, np.where(follows[:, None], poses[outcome], poses[context]))
+        return studio.shoot(cast, np.where(follows[:, None], poses[outcome], poses[context]))
 
     apart = np.linalg.norm(poses[0][..., :3] - poses[1][..., :3], axis=-1)[:, follows].max(1) > APART
     if not apart[:-MIN_SHOWN].any():
