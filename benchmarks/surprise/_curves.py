@@ -3,7 +3,7 @@
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from . import _floors, _models, _oracle
 
 FOLDER = "surprise"  # in a run folder
 SETTINGS = "watchers.json"
+DEV = "dev"  # the split from which units and thresholds are taken
+REORDERED = ("shuffled", "reversed")  # development films with their frames in another order
 BUILT_IN = ("floors", "untrained", "oracle")
 UNTRAINED = 20  # networks that have learned nothing
 FITTED = 200  # films that the density of frames is fitted to
@@ -72,6 +74,17 @@ def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
     return {label: by_frames(partial(_models.watch, learner)) for label, learner in learners.items()}
 
 
+def parts(concepts: Iterable[str], splits: Iterable[str], *, in_order: bool) -> list[Part]:
+    """Those that there are. Who works with states has no use for frames that are not `in_order`."""
+    return [
+        Part(concept, mode, split)
+        for split in splits
+        for concept in concepts
+        for mode in cradle.modes(concept)
+        if split in cradle.splits(concept) or (split in REORDERED and not in_order)
+    ]
+
+
 def by_frames(see: See) -> Watch:
     """Who looks at pictures alone, film by film."""
 
@@ -88,11 +101,32 @@ def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[P
     for part in parts:
         path = folder / f"{part.stem}.npz"
         if not path.exists():
-            shown = cradle.read(films, *part)
+            shown = read_films(films, part)
             window = max(int(shown.hidden[:, 1].min()) + 1, 2) if part.mode == "O" else shown.frames.shape[2] // 4
             curves = {label: watch(shown) for label, watch in watchers(name, films, window).items()}
             write(path, Seen(curves, shown.hidden))
         yield part
+
+
+def read_films(folder: Path, part: Part) -> cradle.Films:
+    """The films of a part, or development films in another order.
+
+    **Raises:** as `cradle.read`.
+    """
+    if part.split not in REORDERED:
+        return cradle.read(folder, *part)
+    films = cradle.read(folder, part.concept, part.mode, DEV)
+    count, cells, frames = films.frames.shape[:3]
+    order = np.broadcast_to(np.arange(frames)[::-1], (count, cells, frames))
+    if part.split == "shuffled":
+        order = np.random.default_rng(0).permuted(order, axis=-1)
+    turned = {name: take(getattr(films, name), order) for name in ("frames", "masks", "states", "seen")}
+    return films._replace(**turned)
+
+
+def take(frames: np.ndarray, order: Int[np.ndarray, "quadruplet film frame"]) -> np.ndarray:
+    """Frames of every film in another order."""
+    return np.take_along_axis(frames, order.reshape(*order.shape, *[1] * (frames.ndim - 3)), axis=2)
 
 
 def write(path: Path, seen: Seen) -> None:

@@ -23,6 +23,8 @@ SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less 
 MUTED = 0.5  # saturation below which a thing is furniture, which moves as it likes and is moved by nothing
 MAX_SLOWING = 5.0  # m/s²; what slows down more was hit
 ALIKE = 1e-3  # of sizes (m) and colours, which are the same if they differ by less
+TOUCH = 0.02  # m between what holds and what is held
+FALLING = -9.81 / cradle.RATE  # m/s between two frames
 LEVEL = 0.4  # m/s between two frames: what changes its vertical speed by more falls
 NOWHERE = (0.0, 0.0, 0.0)
 POSE, LOOK = slice(0, 7), slice(10, 17)
@@ -82,8 +84,12 @@ class Track:
     look: Float[np.ndarray, " feature"]
     pose: Float[np.ndarray, "7"]
     velocity: Float[np.ndarray, "6"] = field(default_factory=lambda: np.zeros(6))
+    sighted: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
+    mean_velocity: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
     slowing: list[float] = field(default_factory=list)
     seen: bool = False
+    sightings: int = 0
+    holder: "Track | None" = None
 
     @property
     def furniture(self) -> bool:
@@ -91,23 +97,39 @@ class Track:
         color = self.look[3:6]
         return bool(1 - color.min() / color.max() < MUTED)
 
+    @property
+    def mocap(self) -> bool:
+        """Whether physics has no say in where it is."""
+        return self.furniture or self.holder is not None
+
     def thing(self, elastic: bool) -> "cradle.Fixed | cradle.Free":
         """As the physics takes it, at no place yet."""
         look = cradle.Look(cradle.KINDS[round(float(self.look[6])) - 1], _triple(self.look[:3]), _triple(self.look[3:6]))
-        if self.furniture:
+        if self.mocap:
             return cradle.Fixed(look, NOWHERE)
         slowing = round(float(np.median(self.slowing)), 1) if self.slowing and not elastic else 0.0
         return cradle.Free(look, NOWHERE, slowing=slowing, elastic=elastic)
 
+    def holds(self, other: "Track") -> bool:
+        """Whether it stands on the other's top, as an arm does that carries something."""
+        beside = np.abs(self.pose[:2] - other.pose[:2]) < self.look[:2] + other.look[:2]
+        gap = self.pose[2] - self.look[2] - other.pose[2] - other.look[2]
+        return self.furniture and bool(beside.all() and abs(gap) < TOUCH)
+
     def update(self, state: Float[np.ndarray, " feature"]) -> None:
         """It is seen: velocities come from two sights, one after the other, and what its last change says about now."""
         pose, velocity = state[POSE].astype(float), np.zeros(6)
-        velocity[:3] = state[7:10]
+        velocity[:3] = cradle.RATE * (pose[:3] - self.sighted) if self.seen else self.velocity[:3]
+        self.sighted, self.sightings = pose[:3].copy(), self.sightings + 1
         if self.seen:
-            change = velocity[:3] - self.velocity[:3]
-            slower = cradle.RATE * (np.hypot(*self.velocity[:2]) - np.hypot(*velocity[:2]))
-            if 0 <= slower < MAX_SLOWING and abs(change[2]) < LEVEL:
+            change = velocity[:3] - self.mean_velocity
+            slower = cradle.RATE * (np.hypot(*self.mean_velocity[:2]) - np.hypot(*velocity[:2]))
+            self.mean_velocity = velocity[:3].copy()
+            level = abs(change[2]) < LEVEL
+            if 0 <= slower < MAX_SLOWING and level:
                 self.slowing = [*self.slowing[-6:], slower]
+            if 0 <= slower < MAX_SLOWING and (level or abs(change[2] - FALLING) < LEVEL):
+                velocity[:3] += change / 2  # from between the frames to now
             velocity[3:] = _turning(self.pose[3:], pose[3:])
         self.look, self.pose, self.velocity, self.seen = state[LOOK].astype(float), pose, velocity, True
 
@@ -126,20 +148,28 @@ class Belief:
             state = before.states[slot]
             track = self.tracks.setdefault(int(slot), Track(state[LOOK].astype(float), state[POSE].astype(float)))
             track.update(state)
+        for track in self.tracks.values():
+            track.holder = None if track.furniture else next((other for other in self.tracks.values() if other.holds(track)), None)
         self.step()
         for slot, track in self.tracks.items():  # what furniture does is taken as given, and goes on where it is not seen
             if track.furniture:
-                track.pose[:3] = now.states[slot, :3] if now.seen[slot] else track.pose[:3] + track.velocity[:3] / cradle.RATE
+                goes = now.states[slot, :3] - track.pose[:3] if now.seen[slot] else track.velocity[:3] / cradle.RATE
+                for moved in (track, *(other for other in self.tracks.values() if other.holder is track)):
+                    moved.pose[:3] += goes
         foreseen = self.draw(camera)
         seen = now.masks[::STRIDE, ::STRIDE].ravel()
         changed = [slot for slot, track in self.tracks.items() if (np.abs(now.states[slot, LOOK] - track.look) > ALIKE).any()]
-        furniture = [slot + 1 for slot in np.flatnonzero(now.seen) if slot not in self.tracks and _muted(now.states[slot])]
-        wrong = (foreseen != seen) & ~np.isin(seen, furniture)
+        new = [slot for slot in np.flatnonzero(now.seen) if slot not in self.tracks]
+        edge = np.concatenate([now.masks[0], now.masks[-1], now.masks[:, 0], now.masks[:, -1]])
+        expected = [slot for slot in new if _muted(now.states[slot]) or slot + 1 in edge]  # and what comes in from outside
+        expected += [slot for slot, track in self.tracks.items() if track.sightings == 1]  # and nobody knows yet how fast it is
+        judged = ~(np.isin(seen, np.array(expected, int) + 1) | np.isin(foreseen, np.array(expected, int) + 1))
+        wrong = (foreseen != seen) & judged
         return float(wrong.mean() + np.isin(now.masks, [slot + 1 for slot in changed]).mean())
 
     def step(self) -> None:
         """One frame of physics."""
-        slots = [slot for slot, track in self.tracks.items() if not track.furniture]
+        slots = [slot for slot, track in self.tracks.items() if not track.mocap]
         if not slots:
             return
         model, data = _world(tuple(track.thing(self.elastic) for track in self.tracks.values()))

@@ -13,12 +13,12 @@ from envs import cradle
 from .._plots import COLORS, INK, legend, picture
 from .._report import CSS, embedded, table
 from .._runs import write
-from ._curves import Part, Seen
+from ._curves import DEV, Part, Seen
 from ._statistics import CELLS, contrast, standard
-from ._table import DEV, Row, say
+from ._table import Row, say
 
 SHOWN = tuple(range(1, 32, 3))  # frames of a strip
-RULER = "ruler"  # splits with longer and longer occlusions
+RULER = "wait"  # splits with longer and longer occlusions
 GAP = 2  # px between pictures
 FAILURES = 3
 TONES = {"AA": COLORS[0], "BB": COLORS[5], "AB": COLORS[4], "BA": COLORS[1]}

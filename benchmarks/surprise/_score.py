@@ -8,7 +8,7 @@ import tyro
 
 from .._errors import Interrupted, UsageError, near
 
-SPLITS = ("dev", "test", "far")
+SPLITS = ("dev", "test", "far", "rare", "explained", "shuffled", "reversed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Score:
     concepts: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Only these."""
     splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = SPLITS
-    """Which films; development films are needed by the others, for units and thresholds."""
+    """Which films; development films are needed by the others, for units and thresholds, and are what is shuffled and reversed."""
     films: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Where `ebm surprise generate` left the films, if not in the usual place."""
 
@@ -41,9 +41,13 @@ class Score:
                 raise UsageError(
                     f"--concepts {name}: there is no such concept.{near(name, cradle.CONCEPTS)} There are {', '.join(cradle.CONCEPTS)}."
                 )
+        known = dict.fromkeys([*(split for concept in cradle.CONCEPTS for split in cradle.splits(concept)), *_curves.REORDERED])
+        for split in self.splits:
+            if split not in known:
+                raise UsageError(f"--splits {split}: there is no such split.{near(split, known)} There are {', '.join(known)}.")
         keep_compiled()
         chosen = self.concepts or cradle.CONCEPTS
-        parts = [_curves.Part(concept, mode, split) for split in self.splits for concept in chosen for mode in cradle.modes(concept)]
+        parts = _curves.parts(chosen, self.splits, in_order=self.who == "oracle")
         run = Path("runs") / f"surprise-{self.who}" if self.who in _curves.BUILT_IN else Path(self.who)
         console = Console(stderr=True)
         done = _curves.score(self.who, parts, self.films or cache_folder("films"), run / _curves.FOLDER)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._curves import Part, Seen
+from ._curves import DEV, REORDERED, Part, Seen
 from ._statistics import (
     AGGREGATORS,
     Scores,
@@ -21,7 +21,6 @@ from ._statistics import (
     threshold,
 )
 
-DEV = "dev"
 REVEAL = 6  # frames after the films differ again, in which a violation is to be found
 POSSIBLE_ONLY = ("rare", "explained")  # splits of films all of which are possible, if rare
 
@@ -55,6 +54,10 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
             flagged = [float((each > limit).mean()) for each, limit in zip(scores, limits, strict=True)]
             found.append(Row(who, part, {"flagged": float(np.mean(flagged)), "seeds": flagged, "quadruplets": len(scores[0])}))
             continue
+        if part.split in REORDERED:
+            above = [float((a.mean(-1) > _curves(b, label).mean(-1)).mean()) for a, b in zip(curves, dev, strict=True)]
+            found.append(Row(who, part, {"above": float(np.mean(above)), "seeds": above, "quadruplets": len(scores[0])}))
+            continue
         peaks = [interaction_wins(AGGREGATORS["max"](each)) for each in curves]
         revealed = seeds[0].hidden.sum(1)
         places = [localised(unit(each), revealed, REVEAL) for unit, each in zip(units, curves, strict=True)]
@@ -75,7 +78,9 @@ def together(scores: Sequence[Scores], limits: Sequence[float]) -> dict[str, Any
     for name, won in (("interaction", interaction_wins), ("pairs", pair_wins)):
         wins = np.mean([won(one) for one in scores], axis=0)
         figures[name] = {"rate": float(wins.mean()), "interval": bootstrap(wins)}
-    figures["chance"] = sign_flip(np.mean([contrast(one) for one in scores], axis=0))
+    deltas = np.mean([contrast(one) for one in scores], axis=0)
+    figures["contrast"] = {"mean": float(deltas.mean()), "interval": bootstrap(deltas)}
+    figures["chance"] = sign_flip(deltas)
     for name in ("effect", "auroc", "at threshold"):
         figures[name] = float(np.mean([one[name] for one in each]))
     figures["all four"] = float(np.mean([one["all four"]["rate"] for one in each]))
@@ -87,19 +92,21 @@ def range_rows(who: str, labels: Sequence[str], watched: Watched) -> list[Row]:
     each = [{row.part: row.figures for row in rows(who, label, watched)} for label in labels]
     found = []
     for part in each[0]:
-        key = "flagged" if part.split in POSSIBLE_ONLY else "interaction"
-        values = [figures[part][key] if key == "flagged" else figures[part][key]["rate"] for figures in each]
+        key = next(key for key in ("flagged", "above", "interaction") if key in each[0][part])
+        values = [figures[part][key] if key != "interaction" else figures[part][key]["rate"] for figures in each]
         mean = float(np.mean(values))
-        figures = {"flagged": mean} if key == "flagged" else {"interaction": {"rate": mean, "interval": (min(values), max(values))}}
+        figures: dict[str, Any] = {key: {"rate": mean, "interval": (min(values), max(values))} if key == "interaction" else mean}
         hidden = {"hidden": each[0][part]["hidden"]} if "hidden" in each[0][part] else {}
         found.append(Row(who, part, figures | hidden | {"seeds": values, "quadruplets": each[0][part]["quadruplets"]}))
     return found
 
 
 def say(figures: Mapping[str, Any]) -> str:
-    """An accuracy and its interval, or how often what is possible was held for impossible."""
+    """An accuracy and its interval, how often what is possible was held for impossible, or how often another order surprised more."""
     if "flagged" in figures:
         return f"{100 * figures['flagged']:.1f} % flagged"
+    if "above" in figures:
+        return f"{100 * figures['above']:.1f} % above"
     low, high = figures["interaction"]["interval"]
     return f"{figures['interaction']['rate']:.2f} ({low:.2f}–{high:.2f})"
 

@@ -1,8 +1,10 @@
 """Collision: what meets something heavy returns, and what is hit moves."""
 
-from ._draw import OUTSIDE, Draw, block, enters, screen, stops, sunk
+import numpy as np
+
+from ._draw import OPEN, OUTSIDE, Draw, block, carried, enters, screen, stops, sunk, way
 from ._quadruplet import Pair
-from ._scene import Free
+from ._scene import Fixed, Free
 
 
 def bounces(draw: Draw) -> Pair:
@@ -25,3 +27,31 @@ def launches(draw: Draw) -> Pair:
     touch = at - mover.size[0] - target.size[0]
     short = stops(mover, touch - gap, 2 * 12 * (touch - gap + OUTSIDE) / (speed * 1.2))
     return Pair(stage, (enters(mover, speed, elastic=True), rests), (short, rests), outcome=(1,))
+
+
+def led(draw: Draw) -> Pair:
+    """The block is lifted away in sight, and something passes; or an arm, which is seen above the screen, leads it there and back."""
+    stage, look = draw.stage(), draw.look()
+    plate = draw.plate(draw.uniform(0.6, 0.72), draw.uniform(0.42, 0.5))
+    cover = screen(plate, 0.0, -0.5, [(draw.integer(3, 5), 0.0)], height=sunk(plate))
+    heavy = screen(
+        draw.plate(draw.uniform(0.15, 0.2), draw.uniform(0.28, 0.34), 0.3), draw.uniform(0.1, 0.2), 0.0, [(draw.integer(4, 6), OPEN)]
+    )
+    speed = draw.uniform(2.6, 3.0)
+    passes = enters(look, speed, elastic=True, held=draw.integer(3, 5))
+    led, arm = carried(look, draw.arm(), way((-OUTSIDE - 0.8, 0.0, look.size[2]), (speed, 0.0, 0.0), turn=draw.integer(12, 13)))
+    return Pair(stage, (cover, passes, heavy, None), (cover, led, None, arm))
+
+
+def held(draw: Draw) -> Pair:
+    """An arm holds what is hit, which stays; or it takes it away before it is hit."""
+    stage, size = draw.stage(), draw.size()
+    mover, target, arm = draw.look(size=size), draw.look(size=size), draw.arm()
+    at, speed = draw.uniform(-0.1, 0.3), draw.uniform(2.2, 2.8)
+    place, touch = (at, 0.0, target.size[2]), at - mover.size[0] - target.size[0]
+    _, holds = carried(target, arm, way(place, (0.0, 0.0, 0.0)))
+    path = way(place, (speed, 0.0, 0.0))
+    rest = draw.integer(8, 10)
+    goes = carried(target, arm, np.concatenate([np.repeat(path[:1], rest, 0), path[:-rest]]))
+    short = stops(mover, touch - draw.uniform(0.3, 0.45), draw.uniform(12.0, 14.0))
+    return Pair(stage, (enters(mover, speed, elastic=True), Fixed(target, place), holds), (short, *goes))

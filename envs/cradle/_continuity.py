@@ -2,6 +2,9 @@
 
 from ._draw import Draw, enters, screen
 from ._quadruplet import Pair
+from ._scene import Free
+
+ABOVE = 3.2  # m, out of the picture
 
 
 def continuity(draw: Draw) -> Pair:
@@ -11,3 +14,12 @@ def continuity(draw: Draw) -> Pair:
     covers = screen(plate, -apart, -0.5), screen(plate, apart, -0.5)
     guest = enters(look, draw.uniform(1.6, 1.75))
     return Pair(stage, (*covers, guest), (*covers, None), runs=2)
+
+
+def explained(draw: Draw) -> Pair:
+    """A third screen hides what passes between the two; or something falls from above into the gap, and stays."""
+    stage, look = draw.stage(), draw.look()
+    plate, apart = draw.plate(draw.uniform(0.46, 0.5), draw.uniform(0.4, 0.5)), draw.uniform(0.76, 0.8)
+    covers = screen(plate, -apart, -0.5), screen(plate, apart, -0.5)
+    falls = Free(look, (0.0, 0.0, ABOVE), slowing=2.0, held=draw.integer(4, 12))
+    return Pair(stage, (*covers, enters(look, draw.uniform(1.6, 1.75)), screen(plate, 0.0, -0.6)), (*covers, falls, None))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ._scene import FRAMES, RATE, Fixed, Free, Look, Moved, Stage, Vector
 
@@ -74,6 +75,10 @@ class Draw:
         mild = color(self.uniform(0.0, 1.0), self.uniform(0.15, 0.4), self.uniform(0.4, 0.75))
         return Look("box", (half_width, half_depth, half_height), mild)
 
+    def arm(self) -> Look:
+        """What holds something, and comes from above the picture."""
+        return self.plate(0.06, 0.9, 0.06)
+
     def stage(self, *, above: bool = False) -> Stage:
         """A floor, a wall and a camera, which stands in front or looks down from above."""
         floor = self.uniform(0.0, 1.0)
@@ -121,6 +126,22 @@ def screen(look: Look, x: float, y: float, moves: Sequence[tuple[int, float]] = 
         height += float(np.clip(goal - height, -SCREEN_SPEED, SCREEN_SPEED))
         way[frame] = height
     return Moved(look, np.stack([np.full(FRAMES, x), np.full(FRAMES, y), look.size[2] + way], 1))
+
+
+def stands(look: Look, x: float, *, y: float = 0.0) -> Free:
+    """Rests on the ground."""
+    return Free(look, (x, y, look.size[2]), slowing=2.0)
+
+
+def carried(look: Look, arm: Look, path: Float[np.ndarray, "frame 3"]) -> tuple[Moved, Moved]:
+    """Something that goes along a path, and the arm that holds it from above."""
+    return Moved(look, path), Moved(arm, path + np.array([0.0, 0.0, look.size[2] + arm.size[2]]))
+
+
+def way(start: Vector, velocity: Vector, turn: int = FRAMES) -> Float[np.ndarray, "frame 3"]:
+    """A straight path; from frame `turn` on it leads back."""
+    frames = np.arange(FRAMES)
+    return np.array(start) + np.where(frames < turn, frames, 2 * turn - frames)[:, None] / RATE * np.array(velocity)
 
 
 def block(look: Look, x: float, *, bottom: float = 0.0, y: float = 0.0) -> Fixed:

@@ -2,23 +2,17 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
-from ._collision import bounces, launches
-from ._constancy import colour, shape, size
-from ._continuity import continuity
+from . import _collision, _constancy, _continuity, _gravity, _inertia, _number, _permanence, _solidity
 from ._draw import Draw
-from ._gravity import off_the_table, over_the_gap
-from ._inertia import inertia
-from ._number import number
-from ._permanence import permanence
 from ._quadruplet import Pair, Quadruplet, quadruplet
 from ._release import release
-from ._scene import view_numbers
-from ._solidity import solidity
+from ._scene import Look, view_numbers
 
 
 class Films(NamedTuple):
@@ -45,6 +39,7 @@ class Split(NamedTuple):
     far: bool = False  # other shapes, hues, sizes, cameras and floors
     wait: int = 0  # frames for which things are hidden longer
     rare: bool = False  # all four films are possible, and things have hues that are seldom seen
+    explained: bool = False  # all four films are possible, though they look like the others but for what explains it
 
 
 SPLITS = {
@@ -52,22 +47,36 @@ SPLITS = {
     "test": Split(200),
     "far": Split(100, far=True),
     "rare": Split(50, rare=True),
+    "explained": Split(50, explained=True),
     "train": Split(500),  # of these, only AA and BB are to be learned from
 }
 RULER = {f"wait-{wait}": Split(50, wait=wait) for wait in (0, 2, 4, 6, 8)}  # the ruler of memory
 RULED = ("permanence", "number")  # where something waits to be shown
-MADE: dict[str, dict[str, Callable[[Draw], Pair]]] = {
-    "permanence": {"O": permanence},
-    "solidity": {"O": solidity},
-    "gravity": {"O": over_the_gap, "V": off_the_table},
-    "collision": {"O": bounces, "V": launches},
-    "continuity": {"O": continuity},
-    "number": {"O": number},
-    "shape": {"O": shape},
-    "colour": {"O": colour},
-    "size": {"O": size},
-    "inertia": {"O": inertia},
-    "release": {"V": release},
+
+
+class Recipe(NamedTuple):
+    """What a pair is drawn by; and, for films in which what seems impossible is explained in sight, by what else."""
+
+    pair: Callable[[Draw], Pair]
+    explained: Callable[[Draw], Pair] | None = None
+
+
+def _constant(looks: Callable[[Draw], tuple[Look, Look]]) -> Recipe:
+    return Recipe(partial(_constancy.constancy, looks), partial(_constancy.explained, looks))
+
+
+MADE: dict[str, dict[str, Recipe]] = {
+    "permanence": {"O": Recipe(_permanence.permanence, _permanence.explained)},
+    "solidity": {"O": Recipe(_solidity.solidity, _solidity.explained)},
+    "gravity": {"O": Recipe(_gravity.over_the_gap, _gravity.carried_over), "V": Recipe(_gravity.off_the_table, _gravity.carried_off)},
+    "collision": {"O": Recipe(_collision.bounces, _collision.led), "V": Recipe(_collision.launches, _collision.held)},
+    "continuity": {"O": Recipe(_continuity.continuity, _continuity.explained)},
+    "number": {"O": Recipe(_number.number, _number.explained)},
+    "shape": {"O": _constant(_constancy.shapes)},
+    "colour": {"O": _constant(_constancy.colours)},
+    "size": {"O": _constant(_constancy.sizes)},
+    "inertia": {"O": Recipe(_inertia.inertia, _inertia.explained)},
+    "release": {"V": Recipe(release)},
 }
 CONCEPTS = tuple(MADE)
 
@@ -84,7 +93,9 @@ def modes(concept: str) -> tuple[str, ...]:
 
 def splits(concept: str) -> dict[str, Split]:
     """The splits of a concept by name."""
-    return SPLITS | (RULER if concept in RULED else {})
+    known = SPLITS | (RULER if concept in RULED else {})
+    explained = all(recipe.explained for recipe in MADE[concept].values())
+    return {name: split for name, split in known.items() if explained or not split.explained}
 
 
 def find_split(concept: str, mode: str, split: str) -> Split:
@@ -105,13 +116,19 @@ def make(concept: str, mode: str, split: str, index: int) -> Quadruplet:
     **Raises:** `ValueError` for a concept, mode or split there is not.
     """
     found = find_split(concept, mode, split)
-    return quadruplet(MADE[concept][mode], _label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare)
+    draws, label = _recipe(concept, mode, found), _label(concept, mode, split, index)
+    return quadruplet(draws, label, far=found.far, wait=found.wait, rare=found.rare, explained=found.explained)
 
 
 def first_pair(concept: str, mode: str, split: str, index: int) -> Pair:
     """The first draw of a quadruplet's pair, whether or not it does what its concept says."""
     found = find_split(concept, mode, split)
-    return MADE[concept][mode](Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare))
+    return _recipe(concept, mode, found)(Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare))
+
+
+def _recipe(concept: str, mode: str, split: Split) -> Callable[[Draw], Pair]:
+    recipe = MADE[concept][mode]
+    return recipe.explained if split.explained and recipe.explained else recipe.pair
 
 
 def _label(*names: str | int) -> str:

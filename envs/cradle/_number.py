@@ -1,6 +1,6 @@
 """Number: one and one are two."""
 
-from ._draw import OPEN, Draw, screen, stops, sunk
+from ._draw import OPEN, Draw, enters, screen, stands, stops, sunk
 from ._quadruplet import Pair
 from ._scene import mirrored
 
@@ -14,3 +14,14 @@ def number(draw: Draw) -> Pair:
     guests = [stops(draw.look(), draw.uniform(-0.34, -0.28), draw.uniform(12.0, 15.0)) for _ in range(2)]
     first, second = guests[0], *mirrored((guests[1],))
     return Pair(stage, (cover, first, second), (cover, first, None))
+
+
+def explained(draw: Draw) -> Pair:
+    """One of two leaves again before the screen goes; or one stood there before the screen came, and another joins it."""
+    stage, one, other = draw.stage(), draw.look(), draw.look()
+    plate = draw.plate(draw.uniform(0.7, 0.78), draw.uniform(0.4, 0.5))
+    away, gone = draw.choice((OPEN, sunk(plate))), draw.integer(21, 23)
+    first = stops(one, draw.uniform(-0.34, -0.28), draw.uniform(12.0, 15.0))
+    leaves = screen(plate, 0.0, -0.5, [(gone, away)]), first, *mirrored((enters(other, draw.uniform(2.8, 3.2), y=0.75),))
+    comes = screen(plate, 0.0, -0.5, [(draw.integer(1, 2), 0.0), (gone, away)], height=away)
+    return Pair(stage, leaves, (comes, first, stands(other, draw.uniform(0.28, 0.34))))

@@ -47,8 +47,10 @@ class Quadruplet(NamedTuple):
     seconds: float
 
 
-def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0, rare: bool = False) -> Quadruplet:
-    """Draw until a pair does what its concept says. Of something rare all four films are possible.
+def quadruplet(
+    concept: Callable[[Draw], Pair], label: str, *, far: bool = False, wait: int = 0, rare: bool = False, explained: bool = False
+) -> Quadruplet:
+    """Draw until a pair does what its concept says. Of something rare, and of what is explained, all four films are possible.
 
     **Raises:** `RuntimeError` if none of many does, which only a fault in the concept can bring about.
     """
@@ -59,14 +61,21 @@ def quadruplet(concept: Callable[[Draw], Pair], label: str, *, far: bool = False
         if draw.coin():
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
         studio = Studio(pair.stage, (pair.a, pair.b))
-        found = _elsewhere(pair, studio) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair, studio)
-        seconds += studio.seconds
+        if explained:
+            found = _possible(pair, studio), (0, 0)
+        else:
+            found = _elsewhere(pair, studio) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair, studio)
         if found is not None and rare:
-            c, d = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (mirrored(pair.a), mirrored(pair.b)))
-            found = (found[0][0], found[0][1], c, d), found[1]
+            found = _possible(pair, studio), found[1]
+        seconds += studio.seconds
         if found is not None:
             return Quadruplet(*found, pair.stage, attempt + 1, seconds)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
+
+
+def _possible(pair: Pair, studio: Studio) -> tuple[Shot, Shot, Shot, Shot]:
+    a, b, c, d = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b, mirrored(pair.a), mirrored(pair.b)))
+    return a, b, c, d
 
 
 def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
