@@ -38,6 +38,8 @@ COMMANDS = {
     "surprise train": Command(".surprise._train", "Train", "train a model of everyday films, into a run folder"),
     "surprise score": Command(".surprise._score", "Score", "how surprising every film is to a trained model, or to floors"),
     "surprise watch": Command(".surprise._watch", "Watch", "the four films of one experiment side by side"),
+    "surprise foreign": Command(".surprise._foreign", "Foreign", "how surprising films from elsewhere are, one or a public set"),
+    "surprise judge": Command(".surprise._judge", "Judge", "from losses of any model on any set to accuracies"),
     "surprise report": Command(".surprise._report", "Report", "a table, a page and files of what was scored"),
     "eval": Command("._eval", "Eval", "plan in a trained world model, beside floors"),
     "report": Command("._report_command", "Report", "write the report of a run folder again, or one of several runs"),

@@ -20,8 +20,9 @@ from envs import Camera, cradle
 
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
+STRANGE = 0.03  # of all pixels: as much as is in a thing; so wrong is one that comes from nowhere, or has another look than before
 MUTED = 0.5  # saturation below which a thing is furniture, which moves as it likes and is moved by nothing
-MAX_SLOWING = 5.0  # m/s²; what slows down more was hit
+SLOWS, MAX_SLOWING = 0.3, 5.0  # m/s²; what slows down as much is not elastic, and what slows down more was hit
 ALIKE = 1e-3  # of sizes (m) and colours, which are the same if they differ by less
 TOUCH = 0.02  # m between what holds and what is held
 FALLING = -9.81 / cradle.RATE  # m/s between two frames
@@ -107,8 +108,9 @@ class Track:
         look = cradle.Look(cradle.KINDS[round(float(self.look[6])) - 1], _triple(self.look[:3]), _triple(self.look[3:6]))
         if self.mocap:
             return cradle.Fixed(look, NOWHERE)
-        slowing = round(float(np.median(self.slowing)), 1) if self.slowing and not elastic else 0.0
-        return cradle.Free(look, NOWHERE, slowing=slowing, elastic=elastic)
+        slowing = round(float(np.median(self.slowing)), 1) if self.slowing else 0.0
+        elastic = elastic and slowing < SLOWS
+        return cradle.Free(look, NOWHERE, slowing=0.0 if elastic else slowing, elastic=elastic)
 
     def holds(self, other: "Track") -> bool:
         """Whether it stands on the other's top, as an arm does that carries something."""
@@ -141,7 +143,7 @@ class Belief:
         self.elastic, self.tracks = elastic, {}
 
     def judge(self, before: Moment, now: Moment, camera: Float[np.ndarray, " number"]) -> float:
-        """The share of the pixels in which something else, or something that looks different, is seen than was foreseen."""
+        """The share of the pixels in which something else is seen than was foreseen, and what is strange."""
         for slot, track in self.tracks.items():
             track.seen = track.seen and bool(before.seen[slot])
         for slot in np.flatnonzero(before.seen):
@@ -165,7 +167,7 @@ class Belief:
         expected += [slot for slot, track in self.tracks.items() if track.sightings == 1]  # and nobody knows yet how fast it is
         judged = ~(np.isin(seen, np.array(expected, int) + 1) | np.isin(foreseen, np.array(expected, int) + 1))
         wrong = (foreseen != seen) & judged
-        return float(wrong.mean() + np.isin(now.masks, [slot + 1 for slot in changed]).mean())
+        return float(wrong.mean()) + STRANGE * (len(changed) + len(set(new) - set(expected)))
 
     def step(self) -> None:
         """One frame of physics."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ._draw import Draw, enters, screen, stops
+from ._draw import BEHIND, FURTHER, Draw, enters, screen, stops
 from ._quadruplet import Pair
 from ._scene import Look
 
@@ -45,5 +45,5 @@ def explained(looks: Callable[[Draw], tuple[Look, Look]], draw: Draw) -> Pair:
     stage = draw.stage()
     cover = screen(draw.plate(draw.uniform(0.65, 0.75), draw.uniform(0.45, 0.52)), 0.0, -0.5)
     frames, speed = draw.uniform(13.0, 16.0), draw.uniform(1.8, 2.2)
-    a, b = ((cover, stops(stays, 0.0, frames), enters(goes, speed, y=0.75, held=4)) for stays, goes in ((one, other), (other, one)))
+    a, b = ((cover, stops(stays, 0.0, frames), enters(goes, speed, x=-FURTHER, y=BEHIND)) for stays, goes in ((one, other), (other, one)))
     return Pair(stage, a, b)

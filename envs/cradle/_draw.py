@@ -15,6 +15,7 @@ NEAR_SIZES, FAR_SIZES = (0.21, 0.27), (0.165, 0.195)  # m, half extents
 NEAR_HUES, FAR_HUES = (0.0, 0.65), (0.75, 0.9)  # parts of every sixth of the circle of hues
 HUES = 6
 OUTSIDE = 2.3  # m from the middle of the picture: not seen yet, or no longer
+BEHIND, FURTHER = 0.75, 2.9  # m behind the others, where more is seen of both sides, and from where on it is not
 CLOSED, OPEN = 0.0, 2.9  # m above its place, for a screen; sunk, it is as much below as it is tall
 SCREEN_SPEED = 0.3  # m per frame
 DEPTH = 0.03  # m, half of a screen
@@ -104,10 +105,18 @@ def color(hue: float, saturation: float, value: float) -> Vector:
 
 
 def enters(
-    look: Look, speed: float, *, height: float = 0.0, y: float = 0.0, held: int = 0, elastic: bool = False, slowing: float = 0.0
+    look: Look,
+    speed: float,
+    *,
+    x: float = -OUTSIDE,
+    y: float = 0.0,
+    height: float = 0.0,
+    held: int = 0,
+    elastic: bool = False,
+    slowing: float = 0.0,
 ) -> Free:
     """Comes from the left and goes on, on the ground or on a table of this height."""
-    return Free(look, (-OUTSIDE, y, height + look.size[2]), (speed, 0.0, 0.0), slowing, elastic, held)
+    return Free(look, (x, y, height + look.size[2]), (speed, 0.0, 0.0), slowing, elastic, held)
 
 
 def stops(look: Look, at: float, frames: float, *, y: float = 0.0, held: int = 0) -> Free:

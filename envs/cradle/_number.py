@@ -1,6 +1,6 @@
 """Number: one and one are two."""
 
-from ._draw import OPEN, Draw, enters, screen, stands, stops, sunk
+from ._draw import BEHIND, FURTHER, OPEN, Draw, enters, screen, stands, stops, sunk
 from ._quadruplet import Pair
 from ._scene import mirrored
 
@@ -22,6 +22,6 @@ def explained(draw: Draw) -> Pair:
     plate = draw.plate(draw.uniform(0.7, 0.78), draw.uniform(0.4, 0.5))
     away, gone = draw.choice((OPEN, sunk(plate))), draw.integer(21, 23)
     first = stops(one, draw.uniform(-0.34, -0.28), draw.uniform(12.0, 15.0))
-    leaves = screen(plate, 0.0, -0.5, [(gone, away)]), first, *mirrored((enters(other, draw.uniform(2.8, 3.2), y=0.75),))
+    leaves = screen(plate, 0.0, -0.5, [(gone, away)]), first, *mirrored((enters(other, draw.uniform(2.8, 3.2), x=-FURTHER, y=BEHIND),))
     comes = screen(plate, 0.0, -0.5, [(draw.integer(1, 2), 0.0), (gone, away)], height=away)
     return Pair(stage, leaves, (comes, first, stands(other, draw.uniform(0.28, 0.34))))
