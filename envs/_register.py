@@ -9,7 +9,7 @@ ENTRY_POINTS = {  # plants in MuJoCo
     "PendulumSwingUp-v0": "envs:PendulumSwingUpEnv",
     "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",
 }
-WITHOUT_MUJOCO = {"TwoRooms-v0": "envs:TwoRoomsEnv"}
+OTHERS = {"TwoRooms-v0": "envs:TwoRoomsEnv", "CradleScene-v0": "envs.cradle:CradleEnv"}  # seen in pictures
 
 
 def register() -> None:
@@ -18,7 +18,7 @@ def register() -> None:
     Importing `envs` does this. Gymnasium reads no plugins of installed distributions since its version 1.0, so a program that has not
     imported `envs` writes `gymnasium.make("envs:CartTable-v0")`.
     """
-    for env_id, entry_point in (ENTRY_POINTS | WITHOUT_MUJOCO).items():
+    for env_id, entry_point in (ENTRY_POINTS | OTHERS).items():
         if env_id not in gymnasium.registry:
             gymnasium.register(env_id, entry_point=entry_point)
 

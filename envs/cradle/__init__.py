@@ -13,6 +13,7 @@ from ._archive import raw_picture as raw_picture
 from ._archive import read as read
 from ._archive import read_freeform as read_freeform
 from ._archive import recall as recall
+from ._env import CradleEnv as CradleEnv
 from ._films import CONCEPTS as CONCEPTS
 from ._films import Films as Films
 from ._films import digest as digest

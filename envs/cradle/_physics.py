@@ -1,12 +1,13 @@
 """Where everything is at every frame."""
 
 import math
+from collections.abc import Generator
 
 import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from ._scene import FRAMES, RATE, Cast, Fixed, Free, Look, Moved, Stage, geom, words
+from ._scene import FRAMES, RATE, Cast, Fixed, Free, Look, Moved, Stage, Vector, geom, words
 
 SUBSTEPS = 20  # of the physics, between two frames; at half of them what slides hops
 DIGITS = 4  # after the point, of a pose: what rests is still to the last bit
@@ -17,6 +18,14 @@ ROLLERS = ("sphere", "capsule")
 
 def simulate(stage: Stage, cast: Cast) -> Float[np.ndarray, "frame slot 7"]:
     """Poses of every thing at every frame: position (m) and quaternion; zeros where there is no thing."""
+    poses = resting(cast)
+    if slots := free_slots(cast):
+        poses[:, slots] = list(falling(stage, cast))
+    return np.round(poses, DIGITS) + 0.0  # and no zero is negative
+
+
+def resting(cast: Cast) -> Float[np.ndarray, "frame slot 7"]:
+    """Poses of everything but what is free."""
     poses = np.zeros((FRAMES, len(cast), 7))
     poses[..., 3] = 1
     for slot, thing in enumerate(cast):
@@ -28,13 +37,17 @@ def simulate(stage: Stage, cast: Cast) -> Float[np.ndarray, "frame slot 7"]:
             case Fixed():
                 poses[:, slot, :3] = thing.position
                 poses[:, slot, 3], poses[:, slot, 5] = math.cos(thing.tilt / 2), math.sin(thing.tilt / 2)
-    slots = [slot for slot, thing in enumerate(cast) if isinstance(thing, Free)]
-    if slots:
-        poses[:, slots] = _fall(stage, cast, [thing for thing in cast if isinstance(thing, Free)])
-    return np.round(poses, DIGITS) + 0.0  # and no zero is negative
+    return poses
 
 
-def _fall(stage: Stage, cast: Cast, free: list[Free]) -> np.ndarray:
+def free_slots(cast: Cast) -> list[int]:
+    """Where physics decides."""
+    return [slot for slot, thing in enumerate(cast) if isinstance(thing, Free)]
+
+
+def falling(stage: Stage, cast: Cast) -> Generator[Float[np.ndarray, "thing 7"], Vector | None, None]:
+    """Poses of everything free at one frame after another; an acceleration (m/s²) that is sent pushes the first of them until the next."""
+    free = [thing for thing in cast if isinstance(thing, Free)]
     model = mujoco.MjModel.from_xml_string(mjcf(stage.gravity, stage.ceiling, cast))
     data = mujoco.MjData(model)
     for thing, velocity in zip(free, data.qvel.reshape(-1, 6), strict=True):
@@ -43,9 +56,10 @@ def _fall(stage: Stage, cast: Cast, free: list[Free]) -> np.ndarray:
             up = -math.copysign(1, stage.gravity)
             velocity[3:5] = -up * thing.velocity[1] / thing.look.size[0], up * thing.velocity[0] / thing.look.size[0]
     start, push, held = data.qpos.reshape(-1, 7).copy(), data.qvel.reshape(-1, 6).copy(), np.array([thing.held for thing in free])
-    poses = np.empty((FRAMES, len(free), 7))
+    body = model.jnt_bodyid[0]
     for frame in range(FRAMES):
-        poses[frame] = data.qpos.reshape(-1, 7)
+        pushed = yield data.qpos.reshape(-1, 7).copy()
+        data.xfrc_applied[body, :3] = 0.0 if pushed is None else np.array(pushed) * model.body_mass[body]
         still = held > frame
         if not still.any():
             mujoco.mj_step(model, data, SUBSTEPS)
@@ -53,7 +67,6 @@ def _fall(stage: Stage, cast: Cast, free: list[Free]) -> np.ndarray:
         for _ in range(SUBSTEPS):
             mujoco.mj_step(model, data)
             data.qpos.reshape(-1, 7)[still], data.qvel.reshape(-1, 6)[still] = start[still], push[still]
-    return poses
 
 
 def mjcf(gravity: float, ceiling: float | None, cast: Cast) -> str:

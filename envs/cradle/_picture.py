@@ -77,6 +77,17 @@ class Studio:
         self.seconds += time.process_time() - begin
         return shot
 
+    def picture(
+        self, cast: Cast, poses: Float[np.ndarray, "slot 7"]
+    ) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]:
+        """One frame and its mask, as in a `Shot`."""
+        placed = self._empty.copy()
+        for slot, thing in enumerate(cast):
+            if thing is not None:
+                placed[self._geoms[slot, thing.look]] = poses[slot]
+        ids, colors = self._glance([(placed, np.arange(SIZE * SIZE))])
+        return colors.reshape(SIZE, SIZE, 3), self._labels[ids].reshape(SIZE, SIZE)
+
     def _glance(self, views: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Geom ids and colours of pixels, one array after another, for poses of everything and the pixels to cast."""
         data = self._data
