@@ -121,5 +121,37 @@ def test_the_command_killed_in_every_stage_ends_in_the_same_bytes(tmp_path):
         assert (broken / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_films_and_what_learns_from_them_survive_a_kill(tmp_path):
+    """Ends in the same hash, and in the same weights."""
+
+    def generate(name):
+        return start(
+            "-m", "benchmarks._cli", "surprise", "generate", "--concepts", "permanence", "--freeform", "100", "--out", str(tmp_path / name)
+        )
+
+    def learn(name):
+        settings = ["films=100", "features=4", "remembered=4", "width=8", "batch=2", "steps=400"]
+        films = ["--films", str(tmp_path / "whole films")]
+        return start("-m", "benchmarks._cli", "surprise", "train", *settings, *films, "--out", str(tmp_path / name))
+
+    hashes = {}
+    process = generate("broken films")
+    while len(list(tmp_path.glob("broken films/*/*/*.npz"))) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    assert kill(process, 0.0)
+    for name in ("broken films", "whole films"):
+        out, errors = (process := generate(name)).communicate(timeout=300)
+        assert process.returncode == 0, errors
+        hashes[name] = out.split()[0]
+    assert hashes["broken films"] == hashes["whole films"]
+    finish(learn("whole"))
+    process = learn("broken")
+    while not (tmp_path / "broken" / "checkpoint.safetensors").exists() and process.poll() is None:
+        time.sleep(0.01)
+    assert kill(process, 0.0)
+    finish(learn("broken"))
+    assert (tmp_path / "broken" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
 if __name__ == "__main__":
     train_and_die(sys.argv[1], int(sys.argv[2]))

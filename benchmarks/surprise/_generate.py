@@ -3,9 +3,12 @@
 import dataclasses
 import hashlib
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -112,7 +115,7 @@ class Generate:
 
 def work_all(folder: Path, pieces: "list[cradle.Piece]", processes: int) -> "Iterator[tuple[cradle.Piece, Work]]":
     """Make files in several processes; which of them makes which file changes nothing."""
-    with ProcessPoolExecutor(min(processes, max(len(pieces), 1)), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(processes, max(len(pieces), 1)), multiprocessing.get_context("spawn"), initializer=follow) as pool:
         waiting = {pool.submit(work_one, folder, piece): piece for piece in pieces}
         try:
             for done in as_completed(waiting):
@@ -120,6 +123,18 @@ def work_all(folder: Path, pieces: "list[cradle.Piece]", processes: int) -> "Ite
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def follow() -> None:
+    """To be called in a worker: it ends when whoever started it does, even if that was killed and could not tell it."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def work_one(folder: Path, piece: "cradle.Piece") -> Work:

@@ -18,6 +18,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from envs import Camera, cradle
 
+from ._generate import follow
+
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
 STRANGE = 0.03  # of all pixels: as much as is in a thing; so wrong is one that comes from nowhere, or has another look than before
@@ -44,7 +46,7 @@ class Sight(NamedTuple):
 def watch(films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
     """The surprise at every frame of all films."""
     everything = list(sights(films))
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=follow) as pool:
         curves = list(pool.map(curve, everything, chunksize=25))
     return np.array(curves).reshape(films.frames.shape[:3])
 
