@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ebm
-from ebm import objectives
+from ebm import nets, objectives
 from ebm.objectives._sigreg import epps_pulley
 
 KEY = jax.random.key(0)
@@ -273,3 +273,22 @@ def test_published_weights_add_up_to_published_losses():
     barlow = 0.024 * (np.sum((1 - np.diag(k)) ** 2) + 5e-3 * (np.sum(k**2) - np.sum(np.diag(k) ** 2)))
     context = objectives.Outcome(ebm.Representation(context, seen), context[:, :1], jnp.zeros((4000, 1, 1)))
     np.testing.assert_allclose(objectives.Composition(objectives.barlow_twins(SIZE, "context"))(context)[0], barlow, rtol=5e-3)
+
+
+def test_looking_ahead_pays_when_what_comes_was_in_sight_before():
+    """What is shown for one frame comes back three frames later."""
+
+    class Echo(nets.AbstractPredictor):
+        def __call__(self, features, action, condensed):
+            return features
+
+    shown = jax.random.normal(KEY, (FILMS, 3, SIZE))
+    echoed = jnp.concatenate([shown, shown[:, : FRAMES - 3]], axis=1)
+    standard = (echoed - echoed.mean(-1, keepdims=True)) / echoed.std(-1, keepdims=True)
+    at = {steps: float(objectives.Ahead(Echo(), steps)(outcome(standard, predicted=standard[:, 1:]))) for steps in (1, 2, 3)}
+    assert at[3] < 1e-6
+    assert min(at[1], at[2]) > 1.0
+    moved = jax.grad(lambda features: objectives.Ahead(Echo(), 3)(outcome(features, predicted=features[:, 1:])))(standard + 0.1)
+    assert not moved[:, 3:].any()  # what came is a target only
+    with pytest.raises(ValueError, match="Lower `steps`"):
+        objectives.Ahead(Echo(), FRAMES)(outcome())

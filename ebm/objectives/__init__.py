@@ -1,5 +1,6 @@
 """Objectives: what a representation is trained for, one a file; and the weights that papers give them."""
 
+from ._ahead import Ahead as Ahead
 from ._barlow_twins import BarlowTwins as BarlowTwins
 from ._coding_rate import CodingRate as CodingRate
 from ._constancy import Constancy as Constancy
