@@ -23,7 +23,7 @@ options = parser.parse_args()
 
 # The world model: every patch of a picture has features, and a memory that also takes in what its neighbours remember, so that something
 # hidden can be followed. `ebm surprise train` made the numbers in it.
-places, features, kept, width = (8, 8), 24, 48, 64
+places, features, kept, width = (8, 8), 12, 48, 64
 keys = jax.random.split(jax.random.key(0), 3)
 model = ebm.RecurrentJEPA(
     encoder=ebm.nets.GridEncoder((3, 64, 64), features, 8, width, key=keys[0]),

@@ -49,6 +49,24 @@ def test_a_memory_spreads_by_one_place_a_frame():
         assert reach(grid(one, KEPT), grid(other, KEPT)) == (min(frame, 2), min(frame, 3))
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: nets.WindowMemory(2 * CHANNELS, KEPT, 2, 8, key=KEY), lambda: nets.TransformerMemory(2 * CHANNELS, KEPT, 4, key=KEY)]
+)
+def test_any_memory_can_be_in_every_place(make):
+    memory = nets.PlaceMemory(PLACES, make())
+    film = jax.random.normal(KEY, (4, memory.in_size))
+    middle = film.reshape(4, *PLACES, CHANNELS).at[0, 2, 3].add(1.0).reshape(4, -1)
+    film_of = eqx.filter_jit(memory.film)
+    one, other = film_of(film), film_of(middle)
+    assert reach(grid(one[0], KEPT), grid(other[0], KEPT)) == (1, 1)
+    slowly = jax.lax.scan(lambda carry, x: memory(carry, x), memory.init(), film)[1]
+    np.testing.assert_allclose(one, slowly, rtol=1e-4, atol=1e-5)
+    if isinstance(memory.memory, nets.WindowMemory):
+        np.testing.assert_array_equal(one[2:], other[2:])
+    with pytest.raises(ValueError, match="even"):
+        nets.PlaceMemory(PLACES, nets.GRUMemory(3, 4, key=KEY))
+
+
 def test_a_predictor_hears_of_two_places_around_and_of_the_action_everywhere():
     predictor = nets.GridPredictor(PLACES, CHANNELS, KEPT, 18, actions=2, key=KEY)
     features, context, action = jax.random.normal(KEY, (90,)), jax.random.normal(KEY, (270,)), jnp.zeros(2)

@@ -32,38 +32,27 @@ class Settings(NamedTuple):
     predicts: str = "features"
     memory: str = "grid"
     window: int = 4
-    features: int = 0
-    remembered: int = 0
-    width: int = 0
+    features: int = 12
+    remembered: int = 48
+    width: int = 64
     films: int = 8000
     batch: int = 16
     steps: int = 5000
     gravity: str = "down"
 
 
-class Sizes(NamedTuple):
-    """Of networks: numbers of the features and of the memory, and the width of layers; on a grid, in every place of it."""
-
-    features: int
-    remembered: int
-    width: int
-
-
 PATCH = 8  # px
 PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
-ON_GRID, WHOLE = Sizes(24, 48, 64), Sizes(64, 256, 256)
-GRID_RATE, WHOLE_RATE = 1e-2, 1e-3  # of learning
-DECAY = 1e-4  # of weights
+RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = ("features", "pictures")
-MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {
-    "grid": lambda settings, key: nets.GridMemory(PLACES, settings.features, settings.remembered, key=key),
-    "gru": lambda settings, key: nets.GRUMemory(settings.features, settings.remembered, key=key),
-    "lstm": lambda settings, key: nets.LSTMMemory(settings.features, settings.remembered, key=key),
-    "state-space": lambda settings, key: nets.StateSpaceMemory(settings.features, settings.remembered, key=key),
-    "transformer": lambda settings, key: nets.TransformerMemory(settings.features, settings.remembered, 32, key=key),
-    "window": lambda settings, key: nets.WindowMemory(settings.features, settings.remembered, settings.window, key=key),
+MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it takes in what is there and beside it
+    "gru": lambda settings, key: nets.GRUMemory(2 * settings.features, settings.remembered, key=key),
+    "lstm": lambda settings, key: nets.LSTMMemory(2 * settings.features, settings.remembered, key=key),
+    "state-space": lambda settings, key: nets.StateSpaceMemory(2 * settings.features, settings.remembered, key=key),
+    "transformer": lambda settings, key: nets.TransformerMemory(2 * settings.features, settings.remembered, 32, key=key),
+    "window": lambda settings, key: nets.WindowMemory(2 * settings.features, settings.remembered, settings.window, settings.width, key=key),
 }
-WORDS = {"predicts": PREDICTS, "memory": tuple(MEMORIES), "gravity": ("down", "up")}
+WORDS = {"predicts": PREDICTS, "memory": ("grid", *MEMORIES), "gravity": ("down", "up")}
 
 
 def check(settings: Settings) -> None:
@@ -81,31 +70,25 @@ def check(settings: Settings) -> None:
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     """A model and what it is trained for, untrained."""
-    keys, sized = jax.random.split(key, 4), size(settings)
-    features, _, width = sizes = Sizes(sized.features, sized.remembered, sized.width)
-    memory = MEMORIES[settings.memory](sized, keys[1])
-    rate: objectives.AbstractObjective = objectives.CodingRate(within=True)
+    keys = jax.random.split(key, 4)
+    features, kept, width = settings.features, settings.remembered, settings.width
     if settings.memory == "grid":
-        encoder = nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0])
-        predictor = nets.GridPredictor(PLACES, *sizes, key=keys[2])
-        decoder = nets.GridDecoder(SHAPE, features, PATCH, width, key=keys[3])
-        rate = objectives.Everywhere(rate, features)
+        memory: nets.AbstractMemory = nets.GridMemory(PLACES, features, kept, key=keys[1])
     else:
-        encoder = nets.PatchEncoder(SHAPE, features, PATCH, width=width, key=keys[0])
-        predictor = nets.ResidualPredictor(features, 0, width, context_size=memory.size, key=keys[2])
-        decoder = nets.Decoder(features, SHAPE, PATCH, width=width, key=keys[3])
-    model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
+        memory = nets.PlaceMemory(PLACES, MEMORIES[settings.memory](settings, keys[1]))
+    model = ebm.RecurrentJEPA(
+        encoder=nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0]),
+        memory=memory,
+        predictor=nets.GridPredictor(PLACES, features, kept, width, key=keys[2]),
+        action_space=NOBODY,
+    )
     if settings.predicts == "pictures":
+        decoder = nets.GridDecoder(SHAPE, features, PATCH, width, key=keys[3])
         terms = {"pictures": objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
     else:
-        terms = {"prediction": objectives.Weighted(objectives.Prediction(), 1.0), "rate within": objectives.Weighted(rate, 1.0)}
+        rate = objectives.Everywhere(objectives.CodingRate(within=True), features)
+        terms = {"prediction": objectives.Weighted(objectives.Prediction()), "rate within": objectives.Weighted(rate)}
     return ebm.JointRecurrent(model, objectives.Composition(terms))
-
-
-def size(settings: Settings) -> Settings:
-    """The same, with sizes that suit the memory where they are 0."""
-    usual = (ON_GRID if settings.memory == "grid" else WHOLE)._asdict()
-    return settings._replace(**{name: getattr(settings, name) or number for name, number in usual.items()})
 
 
 def untrained(seed: int) -> ebm.JointRecurrent:
@@ -154,7 +137,9 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
     if (folder / MODEL).exists():
         return
     keys = jax.random.split(jax.random.key(settings.seed), 2)
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), descent(settings))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, max(settings.steps // 20, 1), settings.steps)
+    muon = optax.contrib.muon(schedule, weight_decay=DECAY, adam_weight_decay=DECAY)  # Jordan et al. 2024; AdamW takes thrice the steps
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), muon)
     draw = eqx.Partial(draw_films, jnp.asarray(films), batch=settings.batch)
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
     learner = ebm.fit(
@@ -165,16 +150,6 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
         report=lambda step, parts: report("films", step, settings.steps, parts),
     )
     ebm.save(folder / MODEL, learner, {"settings": settings._asdict()})
-
-
-def descent(settings: Settings) -> optax.GradientTransformation:
-    """Muon on a grid, which needs a third of Adam's steps there (Jordan et al. 2024); AdamW elsewhere."""
-    on_grid = settings.memory == "grid"
-    rate = GRID_RATE if on_grid else WHOLE_RATE
-    schedule = optax.warmup_cosine_decay_schedule(0.0, rate, max(settings.steps // 20, 1), settings.steps)
-    if on_grid:
-        return optax.contrib.muon(schedule, weight_decay=DECAY, adam_weight_decay=DECAY)
-    return optax.adamw(schedule, weight_decay=DECAY)
 
 
 def load(folder: Path) -> tuple[Settings, ebm.JointRecurrent]:

@@ -11,6 +11,7 @@ from ._grid import GridDecoder as GridDecoder
 from ._grid import GridEncoder as GridEncoder
 from ._grid import GridMemory as GridMemory
 from ._grid import GridPredictor as GridPredictor
+from ._grid import PlaceMemory as PlaceMemory
 from ._gru_memory import GRUMemory as GRUMemory
 from ._lstm_memory import LSTMMemory as LSTMMemory
 from ._memory import AbstractMemory as AbstractMemory

@@ -92,6 +92,52 @@ class GridMemory(AbstractMemory):
         return after, after
 
 
+class PlaceMemory(AbstractMemory):
+    """Any memory, the same in every place, which takes in what is there and beside it; what it keeps does not spread.
+
+    Of a `WindowMemory` it is a window of the whole picture that forgets everywhere at once.
+    """
+
+    memory: AbstractMemory
+    places: tuple[int, int] = eqx.field(static=True)
+    in_size: int = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+
+    def __init__(self, places: tuple[int, int], memory: AbstractMemory):
+        """**Arguments:**
+
+        - `places`: rows and columns.
+        - `memory`: of one place; its `in_size` is twice the channels of that.
+
+        **Raises:**
+
+        `ValueError` if that is odd.
+        """
+        if memory.in_size % 2:
+            raise ValueError(
+                f"The memory of a place takes in its channels and its neighbours', got `in_size={memory.in_size}`. Make it even."
+            )
+        count = places[0] * places[1]
+        self.memory, self.places = memory, places
+        self.in_size, self.size = count * memory.in_size // 2, count * memory.size
+
+    def init(self):
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*self.places, *jnp.shape(leaf))), self.memory.init())
+
+    def __call__(self, carry, x):
+        carry, said = jax.vmap(jax.vmap(self.memory))(carry, self._around(x))
+        return carry, said.ravel()
+
+    def film(self, xs):
+        inputs = jax.vmap(self._around)(xs)
+        said = jax.vmap(jax.vmap(self.memory.film, in_axes=1, out_axes=1), in_axes=1, out_axes=1)(inputs)
+        return said.reshape(xs.shape[0], -1)
+
+    def _around(self, x):
+        here = x.reshape(*self.places, -1)
+        return jnp.concatenate([here, neighbours(here)], axis=-1)
+
+
 class GridPredictor(AbstractPredictor):
     """The change of the features in every place, from what is there and around it, and what is remembered there and around it."""
 
