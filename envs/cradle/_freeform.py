@@ -10,9 +10,9 @@ from ._scene import FRAMES, Cast, Fixed, Free, Look, Moved, Stage, Thing, mirror
 
 LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
-SCREENS, MAX_MOVES = (0, 1, 1, 1, 2, 2), 4
+SCREENS, MAX_MOVES = (0, 1, 1, 2, 2, 2), 4
 ABOVE = 0.15  # of the films are seen from above
-ON_SITE = 0.5  # of the screens stand where something happens
+ON_SITE = 0.8  # of the screens stand where something happens
 SHADE = 0.7  # m above the ground, of plates that hide what is seen from above
 
 
@@ -154,24 +154,19 @@ def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
     return [Fixed(plate, (x, lane, up), tilt), Free(look, position, held=draw.integer(2, 10))]
 
 
-SCENES: tuple[Callable[[Draw, float], list[Thing]], ...] = (
-    crosses,
-    crosses,
-    comes_to_rest,
-    comes_to_rest,
-    rests,
-    meets_a_wall,
-    meets_a_wall,
-    meets_a_wall,
-    meets_another,
-    meets_another,
-    drops,
-    flies,
-    on_a_table,
-    on_a_table,
-    stacked,
-    down_a_ramp,
-)
+OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kind is drawn, beside the others
+    crosses: 3,
+    comes_to_rest: 4,
+    rests: 1,
+    meets_a_wall: 3,
+    meets_another: 2,
+    drops: 1,
+    flies: 1,
+    on_a_table: 3,
+    stacked: 1,
+    down_a_ramp: 1,
+}
+SCENES = tuple(scene for scene, times in OFTEN.items() for _ in range(times))
 
 
 def at_rest(look: Look, x: float, y: float) -> Free:
