@@ -23,10 +23,10 @@ options = parser.parse_args()
 
 # The world model: every patch of a picture has features, and a memory that also takes in what its neighbours remember, so that something
 # hidden can be followed. `ebm surprise train` made the numbers in it.
-places, features, kept, width = (8, 8), 12, 48, 64
+places, features, kept, width = (4, 4), 24, 96, 96
 keys = jax.random.split(jax.random.key(0), 3)
 model = ebm.RecurrentJEPA(
-    encoder=ebm.nets.GridEncoder((3, 64, 64), features, 8, width, key=keys[0]),
+    encoder=ebm.nets.GridEncoder((3, 32, 32), features, 8, width, key=keys[0]),
     memory=ebm.nets.GridMemory(places, features, kept, key=keys[1]),
     predictor=ebm.nets.GridPredictor(places, features, kept, width, key=keys[2]),
     action_space=ebm.Box([], []),  # nobody acts
@@ -36,7 +36,8 @@ model = ebm.load(options.model, model)
 
 @eqx.filter_jit
 def surprises(films):
-    return jax.vmap(lambda film: ebm.surprise(model, ebm.Filtering(), film))(films.transpose(0, 1, 4, 2, 3))
+    seen = films.reshape(4, 32, 32, 2, 32, 2, 3).mean((3, 5)).round().transpose(0, 1, 4, 2, 3)  # at half the resolution
+    return jax.vmap(lambda film: ebm.surprise(model, ebm.Filtering(), film))(seen.astype(np.uint8))
 
 
 # Two experiments with four films each: what is possible in two scenes, and the outcome of each in the other scene.

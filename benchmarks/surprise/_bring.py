@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from envs import cradle
+
 from .._errors import UsageError, missing, one_line
-from ._models import SHAPE
 
 PICTURES = (".png", ".jpg", ".jpeg")
 VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".gif")
 ARRAYS = (".npy", ".npz")
 FRAMES = (2, 32)  # least and most of a film
-SIZE = SHAPE[1]  # px
+SIZE = cradle.SIZE  # px
 FIT = f"`--fit` cuts films to a square, scales them to {SIZE} × {SIZE} pixels and takes at most {FRAMES[1]} frames, evenly spread."
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
