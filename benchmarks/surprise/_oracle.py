@@ -22,7 +22,8 @@ from ._generate import follow
 
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
-STRANGE = 0.03  # of all pixels: as much as is in a thing; so wrong is one that comes from nowhere, or has another look than before
+STRANGE = 0.03  # of all pixels, as much as is in a thing: so wrong is one that comes from nowhere, or looks otherwise, or is elsewhere
+ASTRAY = 0.35  # m from where it was thought to be
 MUTED = 0.5  # saturation below which a thing is furniture, which moves as it likes and is moved by nothing
 SLOWS, MAX_SLOWING = 0.3, 5.0  # m/s²; what slows down as much is not elastic, and what slows down more was hit
 ALIKE = 1e-3  # of sizes (m) and colours, which are the same if they differ by less
@@ -169,7 +170,8 @@ class Belief:
         expected += [slot for slot, track in self.tracks.items() if track.sightings == 1]  # and nobody knows yet how fast it is
         judged = ~(np.isin(seen, np.array(expected, int) + 1) | np.isin(foreseen, np.array(expected, int) + 1))
         wrong = (foreseen != seen) & judged
-        return float(wrong.mean()) + STRANGE * (len(changed) + len(set(new) - set(expected)))
+        astray = [slot for slot, track in self.tracks.items() if np.linalg.norm(now.states[slot, :3] - track.pose[:3]) > ASTRAY]
+        return float(wrong.mean()) + STRANGE * len({*changed, *astray, *(slot for slot in new if slot not in expected)})
 
     def step(self) -> None:
         """One frame of physics."""

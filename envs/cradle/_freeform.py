@@ -1,59 +1,86 @@
 """Films of everyday scenes to learn from: things roll, stop, collide, fall, and pass behind screens, and no experiment is shown."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ._draw import CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stops, sunk
+from ._physics import simulate
 from ._scene import FRAMES, Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
-SCREENS, MAX_MOVES = (0, 1, 1, 2, 2, 2), 4
+SCREENS = (1, 1, 1, 2)
 ABOVE = 0.15  # of the films are seen from above
-ON_SITE = 0.8  # of the screens stand where something happens
+SIGHT = 1.3  # m from the middle, where things are in the picture
 SHADE = 0.7  # m above the ground, of plates that hide what is seen from above
 
 
 def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
     """What is on one film, and where. `up` turns gravity around: what would stand on the ground then hangs under a ceiling."""
     draw = Draw(label)
-    if draw.coin(ABOVE) and not up:
-        return draw.stage(above=True), tuple(from_above(draw))
-    stage = draw.stage()
-    cast: list[Thing] = []
-    for lane in LANES[: draw.integer(1, 2)]:
-        for thing in draw.choice(SCENES)(draw, lane):
-            cast.append(mirrored((thing,))[0] if lane and draw.coin() else thing)  # pyright: ignore[reportArgumentType]
-    sites = [site(thing) for thing in cast]
+    above = draw.coin(ABOVE) and not up
+    stage = draw.stage(above=above)
+    cast = from_above(draw) if above else [thing for lane in LANES[: draw.choice((1, 1, 2))] for thing in on_a_lane(draw, lane)]
+    moments = list(moments_of(draw, stage, cast))
     for _ in range(draw.choice(SCREENS)):
-        there = float(np.clip(draw.choice(sites) + draw.uniform(-0.3, 0.3), -0.9, 0.9))
-        cast.append(curtain(draw, there if draw.coin(ON_SITE) else draw.uniform(-0.9, 0.9)))
+        cast.append((shade if above else curtain)(draw, *draw.choice(moments)))
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
     return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
 
 
-def site(thing: Thing) -> float:
-    """x in m, where something stands or comes to rest; in the middle for what goes on."""
-    match thing:
-        case Fixed() | Free(velocity=(0.0, 0.0, 0.0)):
-            return thing.position[0]
-        case Free(slowing=slowing) if slowing > 0:
-            speed = thing.velocity[0]
-            return thing.position[0] + speed * abs(speed) / (2 * slowing)
-    return 0.0
+def on_a_lane(draw: Draw, lane: float) -> tuple[Thing, ...]:
+    """One of the `OFTEN`, from one side or the other."""
+    things = tuple(draw.choice(SCENES)(draw, lane))
+    return mirrored(things) if lane and draw.coin() else things  # pyright: ignore[reportReturnType]
+
+
+def moments_of(draw: Draw, stage: Stage, cast: list[Thing]) -> Iterator[tuple[float, float, int]]:
+    """Where each thing (x, y in m) is in some frame: when its motion changes most, or in any in which it is in the picture."""
+    motion = simulate(stage, tuple(cast))[..., :3]
+    for slot in range(len(cast)):
+        way = motion[:, slot]
+        change = np.zeros(FRAMES)
+        change[1:-1] = np.linalg.norm(np.diff(way, n=2, axis=0), axis=1)
+        seen = np.flatnonzero(np.abs(way[:, 0]) < SIGHT)
+        if len(seen):
+            frame = int(seen[change[seen].argmax()]) if draw.coin() else draw.choice(seen.tolist())
+            yield float(way[frame, 0]), float(way[frame, 1]), frame
+    yield draw.uniform(-0.9, 0.9), draw.uniform(-0.9, 0.9), draw.integer(0, FRAMES - 1)
+
+
+def curtain(draw: Draw, x: float, y: float, frame: int) -> Moved:
+    """A screen before this place, closed in this frame and around it: what happens there is not seen, only what comes of it."""
+    del y
+    plate = draw.plate(draw.uniform(0.4, 0.8), draw.uniform(0.42, 0.62))
+    away = draw.choice((OPEN, sunk(plate)))
+    closes = frame - draw.integer(2, 9) - math.ceil(abs(away) / SCREEN_SPEED)
+    opens = frame + draw.integer(3, 12)
+    begins_open = draw.coin(0.6) and closes > 0
+    moves = [(closes, CLOSED)] if begins_open else []
+    if draw.coin(0.7):
+        moves.append((opens, away))
+    place = float(np.clip(x + draw.uniform(-0.25, 0.25), -1.1, 1.1))
+    return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=away if begins_open else CLOSED)
+
+
+def shade(draw: Draw, x: float, y: float, frame: int) -> Moved:
+    """A plate that hangs above this place, and may slide away after this frame."""
+    plate = draw.plate(draw.uniform(0.3, 0.65), 0.02, draw.uniform(0.3, 0.65))
+    leaves = frame + draw.integer(3, 12) if draw.coin() else FRAMES
+    way = x + np.sign(x) * SCREEN_SPEED * np.maximum(np.arange(FRAMES) - leaves, 0)
+    return Moved(plate, np.stack([way, np.full(FRAMES, y), np.full(FRAMES, SHADE)], 1))
 
 
 def from_above(draw: Draw) -> list[Thing]:
-    """Things cross the picture in any direction, stop, meet others or a block, and pass under plates."""
+    """Things cross the picture in any direction, stop, meet others or a block."""
     cast: list[Thing] = [crosses_anywhere(draw) for _ in range(draw.integer(1, 3))]
     if draw.coin(0.4):
-        cast.append(
-            block(draw.plate(draw.uniform(0.05, 0.4), 0.3, draw.uniform(0.05, 0.4)), draw.uniform(-1.0, 1.0), y=draw.uniform(-1.0, 1.0))
-        )
-    return cast + [shade(draw) for _ in range(draw.choice(SCREENS))]
+        plate = draw.plate(draw.uniform(0.05, 0.4), 0.3, draw.uniform(0.05, 0.4))
+        cast.append(block(plate, draw.uniform(-1.0, 1.0), y=draw.uniform(-1.0, 1.0)))
+    return cast
 
 
 def crosses_anywhere(draw: Draw) -> Free:
@@ -64,14 +91,6 @@ def crosses_anywhere(draw: Draw) -> Free:
     slowing = draw.choice((0.0, 0.0, speed**2 / (2 * draw.uniform(1.6, 3.2))))
     velocity = (speed * math.cos(turn), speed * math.sin(turn), 0.0)
     return Free(look, (x, y, look.size[2]), velocity, slowing, elastic=draw.coin(), held=draw.integer(0, 10))
-
-
-def shade(draw: Draw) -> Moved:
-    """A plate that hangs above something, and may slide away."""
-    plate = draw.plate(draw.uniform(0.3, 0.65), 0.02, draw.uniform(0.3, 0.65))
-    x, y, leaves = draw.uniform(-0.8, 0.8), draw.uniform(-0.8, 0.8), draw.choice((FRAMES, draw.integer(8, 24)))
-    way = x + np.sign(x) * SCREEN_SPEED * np.maximum(np.arange(FRAMES) - leaves, 0)
-    return Moved(plate, np.stack([way, np.full(FRAMES, y), np.full(FRAMES, SHADE)], 1))
 
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:
@@ -127,13 +146,16 @@ def on_a_table(draw: Draw, lane: float) -> list[Thing]:
     """Something slides along a table: to a stop, or over its edge."""
     half, height = draw.uniform(0.6, 1.2), draw.uniform(0.2, 0.35)
     middle = half - OUTSIDE - draw.uniform(0.0, 0.3) + draw.uniform(0.3, 0.8)
-    table = block(draw.plate(half, height, 0.35), middle, y=lane)
+    plate = draw.plate(half, height, 0.35)
+    tables = [block(plate, middle, y=lane)]
+    if draw.coin():  # and another behind a gap, or right behind it
+        tables.append(block(plate, middle + 2 * half + draw.choice((0.0, draw.uniform(0.3, 1.0))), y=lane))
     look = draw.look()
     start = middle - half + look.size[0]
     speed = draw.uniform(0.8, 2.5)
     slowing = draw.choice((0.0, speed**2 / (2 * draw.uniform(0.4, 1.6))))
     position = (start, lane, 2 * height + look.size[2])
-    return [table, Free(look, position, (speed, 0.0, 0.0), slowing=slowing, held=draw.integer(0, 8))]
+    return [*tables, Free(look, position, (speed, 0.0, 0.0), slowing=slowing, held=draw.integer(0, 8))]
 
 
 def stacked(draw: Draw, lane: float) -> list[Thing]:
@@ -155,14 +177,14 @@ def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
 
 
 OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kind is drawn, beside the others
-    crosses: 3,
+    crosses: 4,
     comes_to_rest: 4,
     rests: 1,
-    meets_a_wall: 3,
-    meets_another: 2,
+    meets_a_wall: 5,
+    meets_another: 3,
+    on_a_table: 4,
     drops: 1,
     flies: 1,
-    on_a_table: 3,
     stacked: 1,
     down_a_ramp: 1,
 }
@@ -172,19 +194,6 @@ SCENES = tuple(scene for scene, times in OFTEN.items() for _ in range(times))
 def at_rest(look: Look, x: float, y: float) -> Free:
     """Something that stands on the ground until it is pushed."""
     return Free(look, (x, y, look.size[2]), slowing=2.0)
-
-
-def curtain(draw: Draw, x: float) -> Moved:
-    """A screen that stands at `x` in front, or hangs above, and moves from time to time: behind it anything may go on."""
-    plate = draw.plate(draw.uniform(0.4, 0.8), draw.uniform(0.38, 0.58))
-    heights = (CLOSED, draw.choice((OPEN, sunk(plate))))
-    closed = draw.coin(0.7)
-    moves, frame = [], 0
-    for _ in range(draw.integer(0, MAX_MOVES)):
-        frame, closed = frame + draw.integer(5, 13), not closed
-        moves.append((frame, heights[not closed]))
-    begin = heights[0] if closed == (len(moves) % 2 == 0) else heights[1]
-    return screen(plate, x, draw.uniform(-0.75, -0.45), moves, height=begin)
 
 
 def overturned(thing: Thing) -> Thing:
