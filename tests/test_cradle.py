@@ -132,6 +132,15 @@ def test_what_is_rare_is_possible(concept, mode):
         assert any((shown.frames[0, 0] == film).all() for film in expected)  # a coin decides which way round it is
 
 
+@pytest.mark.parametrize(("concept", "mode"), [pair for pair in EVERY if "explained" in cradle.splits(pair[0])])
+def test_what_is_explained_is_possible(concept, mode):
+    pair, shown = _films.first_pair(concept, mode, "explained", 0), films(concept, mode, "explained", 1)
+    for first, cast in ((0, pair.a), (1, pair.b)):
+        expected = [shoot(pair.stage, one, simulate(pair.stage, one)).frames for one in (cast, mirrored(cast))]
+        found = shown.frames[0, [first, first + 2]]
+        assert any((found == np.stack(order)).all() for order in (expected, expected[::-1]))  # a coin decides which way round
+
+
 def test_the_ruler_hides_longer():
     lengths = [films("permanence", "O", f"wait-{wait}").hidden[:, 1].mean() for wait in (0, 4, 8)]
     assert lengths[1] == pytest.approx(lengths[0] + 4, abs=2)

@@ -110,6 +110,25 @@ def test_units_and_thresholds_come_from_development_films():
     assert {row.part.split: row.figures for row in _table.rows("model", "model", louder)}["test"]["at threshold"] == 0.5
 
 
+def test_other_orders_are_made_of_development_films(tmp_path, monkeypatch):
+    parts = {split: _curves.Part("permanence", "O", split) for split in ("dev", "shuffled", "reversed")}
+    given = cradle.quadruplets("permanence", "O", "dev", 0, 10)
+    read = []
+    monkeypatch.setattr(cradle, "read", lambda *names: read.append(names) or given)
+    found = {split: _curves.read_films(tmp_path, part) for split, part in parts.items()}
+    assert [names[-1] for names in read] == ["dev"] * 3
+    np.testing.assert_array_equal(found["reversed"].frames, given.frames[:, :, ::-1])
+    np.testing.assert_array_equal(found["reversed"].seen, given.seen[:, :, ::-1])
+    shuffled, ordered = (np.sort(films.frames.astype(int).sum((3, 4, 5)), axis=-1) for films in (found["shuffled"], given))
+    np.testing.assert_array_equal(shuffled, ordered)
+    assert (found["shuffled"].frames != given.frames).any()
+    assert [part.split for part in _curves.parts(["permanence"], parts, in_order=True)] == ["dev"]
+    loud = _curves.Seen({"model": seen().curves["model"] + 1.0}, seen().hidden)
+    rows = {row.part.split: row.figures for row in _table.rows("model", "model", {parts["dev"]: [seen()], parts["shuffled"]: [loud]})}
+    assert rows["shuffled"]["above"] == 1.0
+    assert _table.say(rows["shuffled"]) == "100.0 % above"
+
+
 def test_a_report_of_three_seeds_is_one_row(tmp_path):
     runs = []
     for seed in range(3):

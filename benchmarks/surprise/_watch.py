@@ -24,7 +24,7 @@ class Watch:
     mode: Annotated[str | None, tyro.conf.arg(metavar="MODE", help_behavior_hint="")] = None
     """O, with what matters hidden, or V, in sight. Default: the first that there is."""
     split: str = "dev"
-    """Which films: dev, test, far or train."""
+    """Which films: dev, test, far, train; or rare or explained, which are all possible."""
     number: int = 0
     """Which quadruplet."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -54,7 +54,11 @@ class Watch:
         with Encoder(path, SLOW * cradle.RATE, (height, width)) as encode:
             for picture in pictures + pictures[-1:] * LAST:
                 encode(np.ascontiguousarray(picture))
-        print(f"{path}: above {' and '.join(cradle.CELLS[:2])}, which are possible; below {' and '.join(cradle.CELLS[2:])}, which are not.")
+        above, below = (" and ".join(cradle.CELLS[half]) for half in (slice(0, 2), slice(2, 4)))
+        split = cradle.splits(self.concept)[self.split]
+        apart = f"above {above}, which are possible; below {below}, which are not"
+        verdict = "all four are possible" if split.rare or split.explained else apart
+        print(f"{path}: {verdict}.")
         return 0
 
 
