@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks._errors import UsageError
-from benchmarks.surprise import _curves, _floors, _page, _report, _table, _watch
+from benchmarks.surprise import _curves, _floors, _models, _page, _report, _table, _watch
 from benchmarks.surprise import _statistics as statistics
 from envs import cradle
 
@@ -127,6 +127,17 @@ def test_other_orders_are_made_of_development_films(tmp_path, monkeypatch):
     rows = {row.part.split: row.figures for row in _table.rows("model", "model", {parts["dev"]: [seen()], parts["shuffled"]: [loud]})}
     assert rows["shuffled"]["above"] == 1.0
     assert _table.say(rows["shuffled"]) == "100.0 % above"
+
+
+def test_who_learned_from_the_experiments_is_called_so(tmp_path, monkeypatch):
+    given = cradle.quadruplets("permanence", "O", "dev", 0, 2)
+    monkeypatch.setattr(cradle, "read", lambda folder, concept, mode, split: given if split == "train" else None)
+    films = _models.read_films(tmp_path, _models.Settings(track="family", films=39))
+    np.testing.assert_array_equal(films[:3], given.frames[:, :2].reshape(-1, *given.frames.shape[2:])[:3])
+    assert len(films) == 39
+    assert _report.title(tmp_path, _models.Settings(track="family")._asdict()) == "JEPA, grid, track family"
+    with pytest.raises(UsageError, match="Leave one"):
+        _models.read_films(tmp_path, _models.Settings(track="family", gravity="up"))
 
 
 def test_a_report_of_three_seeds_is_one_row(tmp_path):

@@ -41,12 +41,14 @@ class Settings(NamedTuple):
     batch: int = 16
     steps: int = 10000
     gravity: str = "down"
+    track: str = "freeform"
 
 
 PATCH = 8  # px
 PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = ("features", "pictures")
+TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
 MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it takes in what is there and beside it
     "gru": lambda settings, key: nets.GRUMemory(2 * settings.features, settings.remembered, key=key),
     "lstm": lambda settings, key: nets.LSTMMemory(2 * settings.features, settings.remembered, key=key),
@@ -54,7 +56,7 @@ MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it 
     "transformer": lambda settings, key: nets.TransformerMemory(2 * settings.features, settings.remembered, 32, key=key),
     "window": lambda settings, key: nets.WindowMemory(2 * settings.features, settings.remembered, settings.window, settings.width, key=key),
 }
-WORDS = {"predicts": PREDICTS, "memory": ("grid", *MEMORIES), "gravity": ("down", "up")}
+WORDS = {"predicts": PREDICTS, "memory": ("grid", *MEMORIES), "gravity": cradle.GRAVITIES, "track": TRACKS}
 
 
 def check(settings: Settings) -> None:
@@ -134,6 +136,23 @@ def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array,
     mirrored = jax.random.bernoulli(flip, shape=(batch, 1, 1, 1, 1))
     chosen = jnp.where(mirrored, chosen[:, :, :, ::-1], chosen)
     return shrunk(chosen), jnp.zeros((batch, films.shape[1] - 1, 0))
+
+
+def read_films(folder: Path, settings: Settings) -> Films:
+    """What is learned from.
+
+    **Raises:**
+
+    `FileNotFoundError` if it was not made, `OSError` if it is damaged, `UsageError` for experiments under gravity that points upwards.
+    """
+    if settings.track == "freeform":
+        return cradle.read_freeform(folder, settings.films, gravity=settings.gravity)
+    if settings.gravity != "down":
+        raise UsageError("track=family has films under gravity that points down only. Leave one of the two out.")
+    parts = [(concept, mode) for concept in cradle.CONCEPTS for mode in cradle.modes(concept)]
+    each = -(-settings.films // len(parts))
+    possible = (cradle.read(folder, *part, "train").frames[:, :2] for part in parts)
+    return np.concatenate([films.reshape(-1, *films.shape[2:])[:each] for films in possible])
 
 
 def train(settings: Settings, films: Films, folder: Path, report: Report) -> None:

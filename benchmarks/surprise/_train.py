@@ -20,7 +20,8 @@ class Train:
     """
 
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
-    """What is different, such as seed=1, predicts=pictures, memory=transformer, steps=20000 or gravity=up."""
+    """What is different, such as seed=1, predicts=pictures, memory=transformer, steps=20000, gravity=up; or track=family, which
+    learns from possible films of the experiments themselves, split train: an easier question."""
     films: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Where `ebm surprise generate` left the films, if not in the usual place."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
@@ -28,16 +29,15 @@ class Train:
 
     def run(self, command: str) -> int:
         """The exit code."""
-        from envs import cradle
-
         from .._cli import cache_folder
         from . import _models
 
         settings = _models.Settings(**read_settings(self.settings, _models.Settings._field_defaults))
         _models.check(settings)
-        folder = self.out or Path("runs") / f"surprise-{settings.predicts}-{settings.memory}-{settings.seed}"
+        track = "" if settings.track == "freeform" else f"{settings.track}-"
+        folder = self.out or Path("runs") / f"surprise-{track}{settings.predicts}-{settings.memory}-{settings.seed}"
         clock = time.perf_counter()
-        films = cradle.read_freeform(self.films or cache_folder("films"), settings.films, gravity=settings.gravity)
+        films = _models.read_films(self.films or cache_folder("films"), settings)
         begin(folder, {"recipe": RECIPE, "settings": settings._asdict()}, command)
         progressing(folder, clock, lambda report: _models.train(settings, films, folder, report), f"ebm surprise score {folder}")
         return 0
