@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ebm
-from envs import cradle
+import envs.cradle
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--number", type=int, default=0, help="which films")
@@ -46,12 +46,12 @@ experiments = {"a cart at the edge of a table": ("gravity", "V"), "a ball behind
 captions = "possible", "possible", "impossible", "impossible"
 figure = plt.figure(figsize=(12, 11), dpi=80, layout="constrained")
 for half, (title, (concept, mode)) in zip(figure.subfigures(2, 1), experiments.items(), strict=True):
-    films = cradle.quadruplets(concept, mode, "test", options.number, 1).frames[0]
+    films = envs.cradle.quadruplets(concept, mode, "test", options.number, 1).frames[0]
     curves = np.asarray(surprises(films))
     left, right = half.subplots(1, 2, width_ratios=(2.6, 1))
     left.imshow(np.concatenate([np.concatenate(list(film[list(shown)]), axis=1) for film in films]))
     left.set(yticks=[32 + 64 * row for row in range(4)], yticklabels=captions, xticks=[], title=title)
-    for curve, name, color in zip(curves, cradle.CELLS, ("#2f6fc0", "#1f9d63", "#d1495b", "#e08e2b"), strict=True):
+    for curve, name, color in zip(curves, envs.cradle.CELLS, ("#2f6fc0", "#1f9d63", "#d1495b", "#e08e2b"), strict=True):
         right.plot(curve, color=color, ls="-" if name in ("AA", "BB") else "--", label=name)
     right.set(xlabel="frame", ylabel="surprise")
     right.legend(frameon=False)
