@@ -21,6 +21,18 @@ def near(word: str, known: Iterable[str], count: int = 2) -> str:
     return f" Did you mean {' or '.join(repr(lower[name]) for name in found)}?" if found else ""
 
 
+def check_known(what: str, word: str, known: Iterable[str]) -> None:
+    """Whether there is such a thing.
+
+    **Raises:**
+
+    `UsageError` if not, with what there is.
+    """
+    known = list(known)
+    if word not in known:
+        raise UsageError(f"there is no {what} {word!r}.{near(word, known)} There are {', '.join(known)}.")
+
+
 def one_line(error: BaseException) -> str:
     """The message of an exception, however it was broken into lines."""
     message = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -13,7 +13,7 @@ from PIL import Image
 import ebm
 from benchmarks._errors import UsageError
 from benchmarks._film import Encoder
-from benchmarks.surprise import _bring, _foreign, _judge, _layouts, _models
+from benchmarks.surprise import _bring, _foreign, _layouts, _losses, _models
 
 RNG = np.random.default_rng(0)
 
@@ -207,7 +207,7 @@ def run(tmp_path):
 def test_a_set_is_watched_and_judged(tmp_path, run, capsys):
     a_set(tmp_path / "set", "intphys")
     assert _foreign.Foreign(run, tmp_path / "set").run("ebm surprise foreign") == 0
-    losses = _judge.read_losses(run / "foreign" / "losses.csv")
+    losses = _losses.read_losses(run / "foreign" / "losses.csv")
     assert [len(loss.curves[""]) for loss in losses] == [6] * 8
     assert "O1" in capsys.readouterr().out
 
@@ -220,7 +220,7 @@ def test_one_film_is_watched(tmp_path, run, capsys):
 
 def write_losses(path, rows, extra=()):
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([(*_judge.COLUMNS, *extra), *rows])
+        csv.writer(file).writerows([(*_losses.COLUMNS, *extra), *rows])
 
 
 def test_losses_become_accuracies_and_the_best_of_many_is_too_high(tmp_path):
@@ -235,23 +235,23 @@ def test_losses_become_accuracies_and_the_best_of_many_is_too_high(tmp_path):
                     for frame in range(8)
                 ]
     write_losses(tmp_path / "losses.csv", rows, ["setting"])
-    found = _judge.judge(_judge.read_losses(tmp_path / "losses.csv"))
-    honest, best = (found["walls", "mean", rule] for rule in _judge.RULES)
+    found = _losses.judge(_losses.read_losses(tmp_path / "losses.csv"))
+    honest, best = (found["walls", "mean", rule] for rule in _losses.RULES)
     assert honest["setting"] == best["setting"] == "7"
     assert honest["groups"] == 20
     assert honest["accuracy"] > 0.9
     assert honest["pairs"] > 0.8
     noise = [row for row in rows if row[-1] != 7]
     write_losses(tmp_path / "losses.csv", noise, ["setting"])
-    found = _judge.judge(_judge.read_losses(tmp_path / "losses.csv"))
-    honest, best = (found["walls", "mean", rule] for rule in _judge.RULES)
+    found = _losses.judge(_losses.read_losses(tmp_path / "losses.csv"))
+    honest, best = (found["walls", "mean", rule] for rule in _losses.RULES)
     assert best["accuracy"] > 0.55
     assert abs(honest["accuracy"] - 0.5) < 0.3
 
 
 def test_who_cannot_tell_is_right_half_of_the_time(tmp_path):
     write_losses(tmp_path / "losses.csv", [("a", 0, "", possible, str(possible), 0, 1.0) for possible in (True, False)])
-    (figures, _) = _judge.judge(_judge.read_losses(tmp_path / "losses.csv")).values()
+    (figures, _) = _losses.judge(_losses.read_losses(tmp_path / "losses.csv")).values()
     assert figures["accuracy"] == figures["auroc"] == 0.5
 
 
@@ -267,13 +267,13 @@ def test_who_cannot_tell_is_right_half_of_the_time(tmp_path):
 def test_losses_that_are_none_say_where(tmp_path, rows, message):
     write_losses(tmp_path / "losses.csv", rows)
     with pytest.raises(UsageError, match=message):
-        _judge.read_losses(tmp_path / "losses.csv")
+        _losses.read_losses(tmp_path / "losses.csv")
 
 
 def test_files_without_columns_and_lopsided_groups_say_so(tmp_path):
     (tmp_path / "losses.csv").write_text("film,loss\na,1\n")
     with pytest.raises(UsageError, match="columns topic"):
-        _judge.read_losses(tmp_path / "losses.csv")
+        _losses.read_losses(tmp_path / "losses.csv")
     write_losses(tmp_path / "losses.csv", [("a", 0, "", True, "f", 0, 1.0)])
     with pytest.raises(UsageError, match="as many of both"):
-        _judge.judge(_judge.read_losses(tmp_path / "losses.csv"))
+        _losses.judge(_losses.read_losses(tmp_path / "losses.csv"))

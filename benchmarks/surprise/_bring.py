@@ -20,17 +20,7 @@ SIZE = cradle.SIZE  # px
 FIT = f"`--fit` cuts films to a square, scales them to {SIZE} × {SIZE} pixels and takes at most {FRAMES[1]} frames, evenly spread."
 
 Frames = UInt8[np.ndarray, "frame height width 3"]
-BROKEN = (
-    OSError,
-    ValueError,
-    NotImplementedError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    SyntaxError,
-)  # as readers say it
+BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError)  # as readers say it
 
 
 def read_film(path: Path, *, fit: bool = False) -> Frames:

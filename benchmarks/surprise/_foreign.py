@@ -55,7 +55,7 @@ class Foreign:
         from rich.progress import track
 
         from . import _bring, _models
-        from ._judge import COLUMNS, judge, print_table, read_losses
+        from ._losses import COLUMNS, judge, print_table, read_losses
 
         folder = self.out or self.run_folder / "foreign"
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,19 +2,16 @@
 
 import dataclasses
 import hashlib
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import connection
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import tyro
 
-from .._errors import Interrupted, UsageError, near
+from .._errors import Interrupted, UsageError, check_known
+from ._workers import pool
 
 if TYPE_CHECKING:
     from envs import cradle
@@ -42,7 +39,7 @@ class Generate:
     concepts: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Which concepts. Default: all."""
     splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ("dev",)
-    """Which splits: dev, test, far, train, or the ruler's wait-0 to wait-8."""
+    """Which splits: dev, test, far, rare, explained, train, or the ruler's wait-0 to wait-8."""
     freeform: int = 0
     """How many films of everyday scenes to learn from, rounded up to hundreds."""
     freeform_up: int = 0
@@ -90,17 +87,13 @@ class Generate:
         from envs import cradle
 
         for concept in self.concepts:
-            if concept not in cradle.CONCEPTS:
-                raise UsageError(
-                    f"there is no concept {concept!r}.{near(concept, cradle.CONCEPTS)} There are {', '.join(cradle.CONCEPTS)}."
-                )
+            check_known("concept", concept, cradle.CONCEPTS)
         if self.processes < 1:
             raise UsageError(f"--processes must be positive, got {self.processes}.")
         concepts = self.concepts or cradle.CONCEPTS
         known = dict.fromkeys(split for concept in concepts for split in cradle.splits(concept))
         for split in self.splits:
-            if split not in known:
-                raise UsageError(f"there is no split {split!r}.{near(split, known)} There are {', '.join(known)}.")
+            check_known("split", split, known)
         wanted = {"down": self.freeform, "up": self.freeform_up}
         free = [piece for gravity, count in wanted.items() for piece in cradle.freeform_pieces(count, gravity)]
         return free + [
@@ -115,26 +108,14 @@ class Generate:
 
 def work_all(folder: Path, pieces: "list[cradle.Piece]", processes: int) -> "Iterator[tuple[cradle.Piece, Work]]":
     """Make files in several processes; which of them makes which file changes nothing."""
-    with ProcessPoolExecutor(min(processes, max(len(pieces), 1)), multiprocessing.get_context("spawn"), initializer=follow) as pool:
-        waiting = {pool.submit(work_one, folder, piece): piece for piece in pieces}
+    with pool(min(processes, max(len(pieces), 1))) as workers:
+        waiting = {workers.submit(work_one, folder, piece): piece for piece in pieces}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def follow() -> None:
-    """To be called in a worker: it ends when whoever started it does, even if that was killed and could not tell it."""
-    parent = multiprocessing.parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def work_one(folder: Path, piece: "cradle.Piece") -> Work:

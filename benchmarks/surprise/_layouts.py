@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._errors import UsageError, near, one_line
+from .._errors import UsageError, check_known, one_line
 from ._bring import read_frames
 
 FRAMES, SIZE = 15, 64  # of the Physical Concepts data
@@ -44,8 +44,8 @@ def read_layout(folder: Path, layout: str | None = None) -> Iterator[Item]:
 
     **Raises:** `UsageError` if there is no such layout, nothing of it is there, or a list of films is damaged.
     """
-    if layout is not None and layout not in LAYOUTS:
-        raise UsageError(f"there is no layout {layout!r}.{near(layout, LAYOUTS)} There are {', '.join(LAYOUTS)}.")
+    if layout is not None:
+        check_known("layout", layout, LAYOUTS)
     for name in [layout] if layout else LAYOUTS:
         items = _guarded(folder, name)
         if (first := next(items, None)) is not None:

@@ -6,10 +6,8 @@ thing slows down it takes from its motion; whether things bounce it weighs by wh
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import mujoco
@@ -18,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from envs import Camera, cradle
 
-from ._generate import follow
+from ._workers import pool
 
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
@@ -47,8 +45,8 @@ class Sight(NamedTuple):
 def watch(films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
     """The surprise at every frame of all films."""
     everything = list(sights(films))
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), initializer=follow) as pool:
-        curves = list(pool.map(curve, everything, chunksize=25))
+    with pool(PROCESSES) as workers:
+        curves = list(workers.map(curve, everything, chunksize=25))
     return np.array(curves).reshape(films.frames.shape[:3])
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from .._errors import Interrupted, UsageError, near
+from .._errors import Interrupted, check_known
 
 SPLITS = ("dev", "test", "far", "rare", "explained", "shuffled", "reversed")
 
@@ -37,14 +37,10 @@ class Score:
 
         del command
         for name in self.concepts:
-            if name not in cradle.CONCEPTS:
-                raise UsageError(
-                    f"--concepts {name}: there is no such concept.{near(name, cradle.CONCEPTS)} There are {', '.join(cradle.CONCEPTS)}."
-                )
+            check_known("concept", name, cradle.CONCEPTS)
         known = dict.fromkeys([*(split for concept in cradle.CONCEPTS for split in cradle.splits(concept)), *_curves.REORDERED])
         for split in self.splits:
-            if split not in known:
-                raise UsageError(f"--splits {split}: there is no such split.{near(split, known)} There are {', '.join(known)}.")
+            check_known("split", split, known)
         keep_compiled()
         chosen = self.concepts or cradle.CONCEPTS
         parts = _curves.parts(chosen, self.splits, in_order=self.who == "oracle")

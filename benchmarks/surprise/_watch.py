@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from .._errors import UsageError, missing, near
+from .._errors import UsageError, check_known, missing
 
 ZOOM = 4  # px for each of a film
 GAP = 8  # px between films
@@ -39,10 +39,7 @@ class Watch:
         from .._film import Encoder
 
         del command
-        if self.concept not in cradle.CONCEPTS:
-            raise UsageError(
-                f"there is no concept {self.concept!r}.{near(self.concept, cradle.CONCEPTS)} There are {', '.join(cradle.CONCEPTS)}."
-            )
+        check_known("concept", self.concept, cradle.CONCEPTS)
         if missing("imageio_ffmpeg"):
             raise UsageError("a film needs the extra `report`. Install it with `pip install 'energy-planning[report]'`.")
         mode = self.mode or cradle.modes(self.concept)[0]

@@ -32,9 +32,9 @@ class Ahead(AbstractObjective):
 
     def __call__(self, outcome):
         features, context = read(outcome, "features"), read(outcome, "context")
-        came = jax.lax.stop_gradient(features[:, self.steps :])  # lest features become slow, to be easily foreseen
         if features.shape[1] <= self.steps:
             raise ValueError(f"These films have {features.shape[1]} frames, too few to look {self.steps} ahead. Lower `steps`.")
+        came = jax.lax.stop_gradient(features[:, self.steps :])  # lest features become slow, to be easily foreseen
 
         def foresee(now, remembered):
             return standardise(self.predictor(now, jnp.zeros(0), self.predictor.condense(remembered)))

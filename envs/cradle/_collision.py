@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._draw import OPEN, OUTSIDE, Draw, block, carried, enters, screen, stops, sunk, way
+from ._draw import OUTSIDE, Draw, block, carried, enters, lifted, rises, stops, way
 from ._quadruplet import Pair
 from ._scene import Fixed, Free
 
@@ -11,7 +11,7 @@ def bounces(draw: Draw) -> Pair:
     """A heavy block is seen, or none; a screen rises before it; something goes in. It returns from the block, or passes."""
     stage, look = draw.stage(), draw.look()
     plate = draw.plate(draw.uniform(0.6, 0.72), draw.uniform(0.42, 0.5))
-    cover = screen(plate, 0.0, -0.5, [(draw.integer(3, 5), 0.0)], height=sunk(plate))
+    cover = rises(plate, draw.integer(3, 5))
     heavy = block(draw.plate(draw.uniform(0.15, 0.2), draw.uniform(0.28, 0.34), 0.3), draw.uniform(0.1, 0.2))
     guest = enters(look, draw.uniform(2.6, 3.0), elastic=True, held=draw.integer(3, 5))
     return Pair(stage, (cover, guest, heavy), (cover, guest, None))
@@ -33,10 +33,9 @@ def led(draw: Draw) -> Pair:
     """The block is lifted away in sight, and something passes; or an arm, which is seen above the screen, leads it there and back."""
     stage, look = draw.stage(), draw.look()
     plate = draw.plate(draw.uniform(0.6, 0.72), draw.uniform(0.42, 0.5))
-    cover = screen(plate, 0.0, -0.5, [(draw.integer(3, 5), 0.0)], height=sunk(plate))
-    heavy = screen(
-        draw.plate(draw.uniform(0.15, 0.2), draw.uniform(0.28, 0.34), 0.3), draw.uniform(0.1, 0.2), 0.0, [(draw.integer(4, 6), OPEN)]
-    )
+    cover = rises(plate, draw.integer(3, 5))
+    plate = draw.plate(draw.uniform(0.15, 0.2), draw.uniform(0.28, 0.34), 0.3)
+    heavy = lifted(plate, draw.uniform(0.1, 0.2), draw.integer(4, 6))
     speed = draw.uniform(2.6, 3.0)
     passes = enters(look, speed, elastic=True, held=draw.integer(3, 5))
     led, arm = carried(look, draw.arm(), way((-OUTSIDE - 0.8, 0.0, look.size[2]), (speed, 0.0, 0.0), turn=draw.integer(12, 13)))

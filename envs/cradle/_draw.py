@@ -153,6 +153,16 @@ def way(start: Vector, velocity: Vector, turn: int = FRAMES) -> Float[np.ndarray
     return np.array(start) + np.where(frames < turn, frames, 2 * turn - frames)[:, None] / RATE * np.array(velocity)
 
 
+def rises(look: Look, frame: int) -> Moved:
+    """A screen that comes out of the ground in the middle, in front of everything."""
+    return screen(look, 0.0, -0.5, [(frame, CLOSED)], height=sunk(look))
+
+
+def lifted(look: Look, x: float, frame: int) -> Moved:
+    """Something that stands at x until it is lifted out of the picture."""
+    return screen(look, x, 0.0, [(frame, OPEN)])
+
+
 def block(look: Look, x: float, *, bottom: float = 0.0, y: float = 0.0) -> Fixed:
     """Something that stands on the ground, or with its bottom at this height."""
     return Fixed(look, (x, y, bottom + look.size[2]))

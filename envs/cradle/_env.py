@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 
 from ._draw import Draw
-from ._films import first_pair_of, modes
+from ._films import MADE, modes
 from ._physics import DIGITS, falling, free_slots, resting
 from ._picture import Studio
 from ._scene import FRAMES, RATE, SIZE, Cast, Stage
@@ -60,7 +60,7 @@ class CradleEnv(gymnasium.Env):
         if unknown:
             raise ValueError(f"`options` has no {unknown[0]!r}. It has number.")
         number = int(given.get("number", self.np_random.integers(2**31)))
-        pair = first_pair_of(self.concept, self.mode, Draw(f"scene/{self.concept}/{self.mode}/{number}"))
+        pair = MADE[self.concept][self.mode].pair(Draw(f"scene/{self.concept}/{self.mode}/{number}"))
         casts = [cast for cast in (pair.a, pair.b) if free_slots(cast)]
         self._stage: Stage = pair.stage
         self._cast: Cast = casts[number % len(casts)]

@@ -126,11 +126,6 @@ def first_pair(concept: str, mode: str, split: str, index: int) -> Pair:
     return _recipe(concept, mode, found)(Draw(_label(concept, mode, split, index), far=found.far, wait=found.wait, rare=found.rare))
 
 
-def first_pair_of(concept: str, mode: str, draw: Draw) -> Pair:
-    """A pair as its concept draws it."""
-    return MADE[concept][mode].pair(draw)
-
-
 def _recipe(concept: str, mode: str, split: Split) -> Callable[[Draw], Pair]:
     recipe = MADE[concept][mode]
     return recipe.explained if split.explained and recipe.explained else recipe.pair

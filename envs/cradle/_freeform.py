@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ._draw import CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stops, sunk
+from ._draw import BEHIND, CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stands, stops, sunk
 from ._physics import simulate
-from ._scene import FRAMES, Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
+from ._scene import FRAMES, Cast, Fixed, Free, Moved, Stage, Thing, mirrored
 
-LANES = (0.0, 0.75)  # m from the front: things in one lane meet, those in two pass each other
+LANES = (0.0, BEHIND)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
 SCREENS = (1, 1, 1, 2)
 ABOVE = 0.15  # of the films are seen from above
@@ -109,7 +109,7 @@ def comes_to_rest(draw: Draw, lane: float) -> list[Thing]:
 
 def rests(draw: Draw, lane: float) -> list[Thing]:
     """Something stands there."""
-    return [at_rest(draw.look(), draw.uniform(-1.2, 1.2), lane)]
+    return [stands(draw.look(), draw.uniform(-1.2, 1.2), y=lane)]
 
 
 def meets_a_wall(draw: Draw, lane: float) -> list[Thing]:
@@ -125,7 +125,7 @@ def meets_another(draw: Draw, lane: float) -> list[Thing]:
     guest = enters(draw.look(), draw.uniform(1.5, 3.0), y=lane, elastic=True, held=draw.integer(0, 6))
     look = draw.look()
     if draw.coin():
-        return [guest, at_rest(look, draw.uniform(-0.6, 0.6), lane)._replace(elastic=True)]
+        return [guest, stands(look, draw.uniform(-0.6, 0.6), y=lane)._replace(elastic=True)]
     return [guest, *(mirrored((enters(look, draw.uniform(1.5, 3.0), y=lane, elastic=True),)))]  # pyright: ignore[reportReturnType]
 
 
@@ -163,7 +163,7 @@ def stacked(draw: Draw, lane: float) -> list[Thing]:
     below, above = draw.look("box"), draw.look("box")
     x = draw.uniform(-1.0, 1.0)
     height = 2 * below.size[2] + above.size[2] + draw.choice((0.0, draw.uniform(0.2, 0.6)))
-    return [at_rest(below, x, lane), Free(above, (x + draw.uniform(-0.1, 0.1), lane, height), slowing=3.0, held=draw.choice((0, 12)))]
+    return [stands(below, x, y=lane), Free(above, (x + draw.uniform(-0.1, 0.1), lane, height), slowing=3.0, held=draw.choice((0, 12)))]
 
 
 def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
@@ -189,11 +189,6 @@ OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kin
     down_a_ramp: 1,
 }
 SCENES = tuple(scene for scene, times in OFTEN.items() for _ in range(times))
-
-
-def at_rest(look: Look, x: float, y: float) -> Free:
-    """Something that stands on the ground until it is pushed."""
-    return Free(look, (x, y, look.size[2]), slowing=2.0)
 
 
 def overturned(thing: Thing) -> Thing:

@@ -1,6 +1,6 @@
 """Gravity: what goes over the edge of a table falls, and what is carried does not."""
 
-from ._draw import OUTSIDE, Draw, block, carried, enters, screen, sunk, way
+from ._draw import OUTSIDE, Draw, block, carried, enters, rises, screen, sunk, way
 from ._quadruplet import Pair
 from ._scene import Fixed
 
@@ -23,7 +23,7 @@ def over_the_gap(draw: Draw) -> Pair:
     height, gap = draw.uniform(0.24, 0.3), draw.uniform(0.42, 0.48)
     near, bridge, far = _tables(draw, height, (-BEYOND, -gap), (-gap, gap), (gap, BEYOND))
     plate = draw.plate(draw.uniform(0.7, 0.78), 0.6)
-    cover = screen(plate, 0.0, -0.5, [(draw.integer(4, 6), 0.0)], height=sunk(plate))
+    cover = rises(plate, draw.integer(4, 6))
     guest = enters(cart, draw.uniform(2.2, 2.5), height=2 * height, held=draw.integer(4, 6))
     return Pair(stage, (cover, near, far, guest, bridge), (cover, near, far, guest, None))
 

@@ -38,9 +38,8 @@ class Studio:
         self._geoms = {look: number for number, look in enumerate(dict.fromkeys(looks))}  # by slot and look, without the scenery
         self._camera, self._data = look_at(stage, [look for _, look in self._geoms])
         self._half = self._camera.model.geom_aabb.reshape(-1, 6)[SCENERY:, 3:]
-        self._labels = np.array(
-            [0] * SCENERY + [slot + 1 for slot, _ in self._geoms] + [0], np.uint8
-        )  # the last is the sky's, whose id is -1
+        labels = [0] * SCENERY + [slot + 1 for slot, _ in self._geoms] + [0]  # the last is the sky's, whose id is -1
+        self._labels = np.array(labels, np.uint8)
         self._empty = np.tile([0.0, 0.0, AWAY, 1.0, 0.0, 0.0, 0.0], (len(self._geoms), 1))
         self._scenery = self._glance([(self._empty, np.arange(SIZE * SIZE))])
         self.seconds = time.process_time() - begin
@@ -51,10 +50,7 @@ class Studio:
         What stands still all the time is cast once; in every frame in which something has moved, only the boxes around what moves.
         """
         begin = time.process_time()
-        slots = [slot for slot, thing in enumerate(cast) if thing is not None]
-        geoms = np.array([self._geoms[slot, thing.look] for slot, thing in enumerate(cast) if thing is not None], int)
-        placed = np.repeat(self._empty[None], FRAMES, 0)
-        placed[:, geoms] = poses[:, slots]
+        placed, geoms = self._placed(cast, poses)
         changes = (placed[1:] != placed[:-1]).any(2)
         moves = changes.any(0)
         rest = np.where(moves[:, None], self._empty, placed[0])
@@ -81,12 +77,16 @@ class Studio:
         self, cast: Cast, poses: Float[np.ndarray, "slot 7"]
     ) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]:
         """One frame and its mask, as in a `Shot`."""
-        placed = self._empty.copy()
-        for slot, thing in enumerate(cast):
-            if thing is not None:
-                placed[self._geoms[slot, thing.look]] = poses[slot]
-        ids, colors = self._glance([(placed, np.arange(SIZE * SIZE))])
+        ids, colors = self._glance([(self._placed(cast, poses)[0], np.arange(SIZE * SIZE))])
         return colors.reshape(SIZE, SIZE, 3), self._labels[ids].reshape(SIZE, SIZE)
+
+    def _placed(self, cast: Cast, poses: Float[np.ndarray, "*frame slot 7"]) -> tuple[Float[np.ndarray, "*frame geom 7"], np.ndarray]:
+        """Poses of everything that any film shows, and what of it this one does."""
+        slots = [slot for slot, thing in enumerate(cast) if thing is not None]
+        geoms = np.array([self._geoms[slot, thing.look] for slot, thing in enumerate(cast) if thing is not None], int)
+        placed = np.broadcast_to(self._empty, (*poses.shape[:-2], *self._empty.shape)).copy()
+        placed[..., geoms, :] = poses[..., slots, :]
+        return placed, geoms
 
     def _glance(self, views: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Geom ids and colours of pixels, one array after another, for poses of everything and the pixels to cast."""

@@ -40,7 +40,7 @@ class Quadruplet(NamedTuple):
     `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in which their motions part, and 0.
     """
 
-    shots: tuple[Shot, Shot, Shot, Shot]
+    shots: tuple[Shot, ...]
     hidden: tuple[int, int]
     stage: Stage
     attempts: int
@@ -61,21 +61,22 @@ def quadruplet(
         if draw.coin():
             pair = pair._replace(a=mirrored(pair.a), b=mirrored(pair.b))
         studio = Studio(pair.stage, (pair.a, pair.b))
+        mirrors = mirrored(pair.a), mirrored(pair.b)
         if explained:
-            found = _possible(pair, studio), (0, 0)
+            found = _film(pair, studio, pair.a, pair.b, *mirrors), (0, 0)
         else:
             found = _elsewhere(pair, studio) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair, studio)
         if found is not None and rare:
-            found = _possible(pair, studio), found[1]
+            found = (*found[0][:2], *_film(pair, studio, *mirrors)), found[1]
         seconds += studio.seconds
         if found is not None:
             return Quadruplet(*found, pair.stage, attempt + 1, seconds)
     raise RuntimeError(f"None of {MAX_ATTEMPTS} draws of {label!r} shows what it is to show. Loosen the settings of this concept.")
 
 
-def _possible(pair: Pair, studio: Studio) -> tuple[Shot, Shot, Shot, Shot]:
-    a, b, c, d = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b, mirrored(pair.a), mirrored(pair.b)))
-    return a, b, c, d
+def _film(pair: Pair, studio: Studio, *casts: Cast) -> tuple[Shot, ...]:
+    """What happens to each on the pair's stage."""
+    return tuple(studio.shoot(cast, simulate(pair.stage, cast)) for cast in casts)
 
 
 def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
@@ -86,7 +87,7 @@ def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
 
 
 def _splice(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
-    a, b = (studio.shoot(cast, simulate(pair.stage, cast)) for cast in (pair.a, pair.b))
+    a, b = _film(pair, studio, pair.a, pair.b)
     differ = (a.frames != b.frames).any((1, 2, 3)) | (a.masks != b.masks).any((1, 2))
     runs = hidden_runs(differ)
     runs = runs[np.sort(np.argsort(-runs[:, 1], kind="stable")[: pair.runs])]
