@@ -1,6 +1,7 @@
 """The recipe for Two Rooms: features from films, coordinates, films of play, and a predictor of both."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ebm import nets
 
 from . import _rooms_objectives
 from ._errors import UsageError
+from ._stages import Report, Run, Stage, carry_out
 
 SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
 HELD = 5  # steps for which an action is held
@@ -42,7 +44,6 @@ class Settings(NamedTuple):
     without: str = ""
 
 
-Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
 MODEL = "model.safetensors"
 
 
@@ -72,6 +73,7 @@ def check(settings: Settings) -> None:
         raise UsageError("coordinates=0: going for a target needs coordinates. Say play=0, too.")
 
 
+@cache  # trainings side by side share it
 def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
     """AdamW, warmed up and cooled down to nothing, with its gradient clipped."""
     schedule = optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warm * steps), 1), steps)
@@ -101,38 +103,45 @@ def load(folder: Path) -> tuple[ebm.JEPA, ebm.Box]:
     return ebm.load(folder / MODEL, build(settings, key=jax.random.key(0))[1]), region
 
 
-def train(settings: Settings, folder: Path, report: Report) -> None:
-    """All stages, each of which goes on where it was stopped; the model is in `MODEL` at the end, and then there is nothing to do."""
-    if (folder / MODEL).exists():
-        return
+def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report) -> None:
+    """All stages, each of which goes on where it was stopped; the model is in `MODEL` at the end, and then there is nothing to do.
+
+    **Arguments:**
+
+    - `settings`: of one training, or of several that differ in their seeds only, and are made side by side.
+    - `folders`: of each.
+    """
+    left = [which for which, folder in enumerate(folders) if not (folder / MODEL).exists()]
+    if left:
+        runs, places = [stages(settings[which]) for which in left], [folders[which] for which in left]
+        models = carry_out(runs, places, lambda which, *line: report(left[which], *line))
+        for which, (model, region) in zip(left, models, strict=True):
+            ebm.save(folders[which] / MODEL, model, {"settings": settings[which]._asdict()} | region)
+
+
+def stages(settings: Settings) -> Run:
+    """What is trained one after another: features, coordinates and the predictor. Returns the model, and where its coordinates lie."""
     keys = jax.random.split(jax.random.key(settings.seed), 10)
     lower, upper = build(settings, key=keys[0])
-
-    def stage(name: str, trainer: ebm.Trainer, module: Any, key: Key[Array, ""]) -> Any:
-        path = folder / f"{name}.safetensors"
-        return ebm.fit(trainer, module, key=key, checkpoint=path, report=lambda step, parts: report(name, step, trainer.steps, parts))
-
     objective = _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=keys[1])
-    joint = _rooms_objectives.join(lower, objective)
-    draw = eqx.Partial(draw_batch, films=settings.joint_films, frames=settings.joint_frames)
-    steps = settings.joint_steps
-    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps, settle=lambda learner, share: learner.settle(share))
-    joint = stage("joint", trainer, joint, keys[2])
+    draw, steps = eqx.Partial(draw_batch, films=settings.joint_films, frames=settings.joint_frames), settings.joint_steps
+    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps, settle=ebm.Joint.settle)
+    joint = yield Stage("joint", trainer, _rooms_objectives.join(lower, objective), keys[2])
     films = encode_films(joint.model, settings.films, settings.frames, key=keys[3])
     upper = eqx.tree_at(lambda m: m.encoder, upper, joint.model.encoder)
     if upper.coordinates is not None:
-        steps = settings.head_steps
-        draw = eqx.Partial(draw_displacements, films.features, films.actions)
-        head = stage("coordinates", ebm.Trainer(ebm.displacement_loss, draw, optimiser(steps, 2e-3), steps), upper.coordinates, keys[4])
+        draw, steps = eqx.Partial(draw_displacements, films.features, films.actions), settings.head_steps
+        trainer = ebm.Trainer(ebm.displacement_loss, draw, optimiser(steps, 2e-3), steps)
+        head = yield Stage("coordinates", trainer, upper.coordinates, keys[4])
         films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
         upper = eqx.tree_at(lambda m: m.coordinates, upper, head)
     play = (play_films(upper, films, settings.play, settings.frames, key=keys[5]),) if settings.play else ()
-    steps = settings.predictor_steps
-    draw = eqx.Partial(draw_steps, (films, *play))
-    predictor = stage("predictor", ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps), upper.predictor, keys[6])
+    draw, steps = eqx.Partial(draw_steps, (films, *play)), settings.predictor_steps
+    trainer = ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps)
+    predictor = yield Stage("predictor", trainer, upper.predictor, keys[6])
     seen = films.features.reshape(-1, films.features.shape[-1])
-    about = {"settings": settings._asdict(), "low": seen.min(axis=0).tolist(), "high": seen.max(axis=0).tolist()}
-    ebm.save(folder / MODEL, eqx.tree_at(lambda m: m.predictor, upper, predictor), about)
+    region = {"low": seen.min(axis=0).tolist(), "high": seen.max(axis=0).tolist()}
+    return eqx.tree_at(lambda m: m.predictor, upper, predictor), region
 
 
 def draw_batch(key: Key[Array, ""], *, films: int, frames: int) -> tuple[Array, Array]:

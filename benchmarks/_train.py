@@ -3,16 +3,17 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from ._errors import Interrupted, UsageError, near
+from ._stages import Report
 
 RECIPES = ("two-rooms",)
-Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
 MAY_BE_NONE = ("seed", "play", "coordinates")
 
 
@@ -28,56 +29,74 @@ class Train:
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
     """What is different from the recipe, such as seed=1, joint_steps=500, objective=sigreg or without="inverse dynamics"."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
-    """The run folder. Default runs/<recipe>-<seed>."""
+    """The run folder. Default runs/<recipe>-<seed>. Of several seeds it is the beginning of their folders' names."""
+    seeds: int = 1
+    """How many seeds, from `seed` on. They learn side by side and share one compiled program; each has its folder, and can go on alone."""
+    track: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
+    """Where metrics go besides: tensorboard, wandb."""
 
     def run(self, command: str) -> int:
         """The exit code."""
-        from . import _rooms
+        from . import _rooms, _trackers
         from ._cli import keep_compiled
 
         if self.recipe not in RECIPES:
             raise UsageError(f"there is no recipe {self.recipe!r}.{near(self.recipe, RECIPES)} There are {', '.join(RECIPES)}.")
         settings = _rooms.Settings(**read_settings(self.settings, _rooms.Settings._field_defaults))
         _rooms.check(settings)
-        folder = self.out or Path("runs") / f"{self.recipe}-{settings.seed}"
-        begin(folder, {"recipe": self.recipe, "settings": settings._asdict()}, command)
+        if self.seeds < 1:
+            raise UsageError(f"--seeds must be positive, got {self.seeds}.")
+        _trackers.check(self.track)
+        every = [settings._replace(seed=settings.seed + number) for number in range(self.seeds)]
+        stem = str(self.out or Path("runs") / self.recipe)
+        folders = [Path(stem) if self.out and self.seeds == 1 else Path(f"{stem}-{one.seed}") for one in every]
+        for folder, one in zip(folders, every, strict=True):
+            begin(folder, {"recipe": self.recipe, "settings": one._asdict()}, command)
         keep_compiled()
         clock = time.perf_counter()
-        progressing(folder, clock, lambda report: _rooms.train(settings, folder, report), f"ebm eval {folder}")
+        progressing(folders, clock, lambda report: _rooms.train(every, folders, report), "ebm eval", self.track)
         return 0
 
 
-def progressing(folder: Path, clock: float, train: Callable[[Report], None], after: str) -> None:
-    """Train with a bar for every stage, and a line in the metrics for every epoch.
+def progressing(folders: Sequence[Path], clock: float, train: Callable[[Report], None], after: str, track: Sequence[str] = ()) -> None:
+    """Train with a bar for every stage, and a line in the metrics of its folder for every epoch.
 
     **Arguments:**
 
     - `clock`: when it all began, as `time.perf_counter` has it.
-    - `after`: the command that looks at what was trained.
+    - `after`: the command that looks at what was trained, given its folder.
+    - `track`: the names of trackers that are told the same.
     """
     from rich.console import Console
     from rich.progress import Progress
 
+    from . import _trackers
     from ._runs import METRICS, clean
 
     console = Console(stderr=True)
-    with (folder / METRICS).open("a", encoding="utf-8") as file, Progress(console=console) as progress:
-        bars: dict[str, Any] = {}
+    with ExitStack() as until, Progress(console=console) as progress:
+        files = [until.enter_context((folder / METRICS).open("a", encoding="utf-8")) for folder in folders]
+        trackers = [_trackers.start(track, folder, until) for folder in folders]
+        bars: dict[tuple[int, str], Any] = {}
 
-        def report(stage: str, step: int, steps: int, parts: dict[str, float]) -> None:
-            if stage not in bars:
-                bars[stage] = progress.add_task(stage, total=steps)
-            progress.update(bars[stage], completed=step, description=f"{stage} {parts['loss']:.4g}")
-            line = {"stage": stage, "step": step, "seconds": time.perf_counter() - clock} | parts
-            file.write(json.dumps(clean(line), separators=(",", ":")) + "\n")
-            file.flush()
+        def report(which: int, stage: str, step: int, steps: int, parts: dict[str, float]) -> None:
+            name = f"{folders[which].name}: {stage}" if len(folders) > 1 else stage
+            if (which, stage) not in bars:
+                bars[which, stage] = progress.add_task(stage, total=steps)
+            progress.update(bars[which, stage], completed=step, description=f"{name} {parts['loss']:.4g}")
+            line = clean({"stage": stage, "step": step, "seconds": time.perf_counter() - clock} | parts)
+            files[which].write(json.dumps(line, separators=(",", ":")) + "\n")
+            files[which].flush()
+            for tracker in trackers[which]:
+                tracker.log(line)
 
         try:
             train(report)
         except KeyboardInterrupt as stop:
-            raise Interrupted(f"the same command goes on from here: {folder}") from stop
-    done = f"{folder} after {time.perf_counter() - clock:.0f} s; `{after}` says what it is worth."
-    console.print(done, markup=False, soft_wrap=True, highlight=False)
+            raise Interrupted(f"the same command goes on from here: {', '.join(map(str, folders))}") from stop
+    for folder in folders:
+        done = f"{folder} after {time.perf_counter() - clock:.0f} s; `{after} {folder}` says what it is worth."
+        console.print(done, markup=False, soft_wrap=True, highlight=False)
 
 
 def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 import ebm
 import planners
-from benchmarks import _eval, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives, _rooms_speed, _trainings
+from benchmarks import _eval, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives, _rooms_speed, _runs, _trainings
 from benchmarks._cli import run
 from benchmarks._eval import MODELS
 from benchmarks._train import begin, read_settings
@@ -44,6 +44,31 @@ def test_a_training_ends_in_a_model_that_plans(tmp_path, capsys):
     before = (folder / "eval.json").read_bytes()
     assert run(["eval", str(folder), *options]) == 0
     assert (folder / "eval.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_seeds_side_by_side_learn_as_each_by_itself(tmp_path):
+    """Rounding drives the weights apart in time, but not the losses. Also if one of them was finished before, or one is behind."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert run(["train", "two-rooms", *SMALL, "seed=1", "--out", str(alone)]) == 0
+    assert run(["train", "two-rooms", *SMALL, "--seeds", "3", "--out", str(together)]) == 0
+    folders = [tmp_path / f"together-{seed}" for seed in range(3)]
+    assert [_runs.read_run(folder).config["settings"]["seed"] for folder in folders] == [0, 1, 2]
+
+    def losses(folder):
+        return {line["stage"]: line["loss"] for line in _runs.read_lines(folder / "metrics.jsonl")}
+
+    first = [losses(folder) for folder in folders]
+    assert first[1] == pytest.approx(losses(alone), rel=0.05)
+    assert first[1] != pytest.approx(first[0], rel=0.05)
+    finished = (folders[0] / _rooms.MODEL).read_bytes()
+    for folder in folders[1:]:
+        (folder / _rooms.MODEL).unlink()
+    (folders[2] / "predictor.safetensors").unlink()
+    assert run(["train", "two-rooms", *SMALL, "--seeds", "3", "--out", str(together)]) == 0
+    assert (folders[0] / _rooms.MODEL).read_bytes() == finished
+    assert all((folder / _rooms.MODEL).exists() for folder in folders)
+    assert losses(folders[2]) == pytest.approx(first[2], rel=0.05)
 
 
 @pytest.mark.slow
@@ -172,5 +197,7 @@ def test_a_picture_is_encoded_once_a_replan():
 def test_what_is_not_there_is_named(tmp_path, capsys):
     assert run(["train", "two-doors"]) == 2
     assert "two-rooms" in capsys.readouterr().err
+    assert run(["train", "two-rooms", "--seeds", "0"]) == 2
+    assert "must be positive" in capsys.readouterr().err
     assert run(["eval", str(tmp_path)]) == 2
     assert "There is no checkpoint" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +27,16 @@ class Train:
     """Where `ebm surprise generate` left the films, if not in the usual place."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """The run folder. Default runs/surprise-<what it predicts>-<memory>-<seed>."""
+    track: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
+    """Where metrics go besides: tensorboard, wandb."""
 
     def run(self, command: str) -> int:
         """The exit code."""
+        from .. import _trackers
         from .._cli import cache_folder
         from . import _models
 
+        _trackers.check(self.track)
         settings = _models.Settings(**read_settings(self.settings, _models.Settings._field_defaults))
         _models.check(settings)
         track = "" if settings.track == "freeform" else f"{settings.track}-"
@@ -39,5 +44,6 @@ class Train:
         clock = time.perf_counter()
         films = _models.read_films(self.films or cache_folder("films"), settings)
         begin(folder, {"recipe": RECIPE, "settings": settings._asdict()}, command)
-        progressing(folder, clock, lambda report: _models.train(settings, films, folder, report), f"ebm surprise score {folder}")
+        learn = partial(_models.train, settings, films, folder)
+        progressing([folder], clock, lambda report: learn(partial(report, 0)), "ebm surprise score", self.track)
         return 0
