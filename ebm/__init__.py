@@ -36,6 +36,8 @@ from ._guardrail import KeepBelow as KeepBelow
 from ._guardrail import KeepInside as KeepInside
 from ._guardrail import Penalty as Penalty
 from ._guardrail import Tightened as Tightened
+from ._hdf5 import read_hdf5 as read_hdf5
+from ._hdf5 import write_hdf5 as write_hdf5
 from ._heads import Reachability as Reachability
 from ._heads import TimeToReach as TimeToReach
 from ._heads import decoder_loss as decoder_loss
@@ -63,6 +65,7 @@ from ._problem import goal_axes as goal_axes
 from ._problem import goals as goals
 from ._reading import Reading as Reading
 from ._reading import readings as readings
+from ._recordings import Recordings as Recordings
 from ._recurrent import Filtering as Filtering
 from ._recurrent import FilteringPictures as FilteringPictures
 from ._recurrent import RecurrentJEPA as RecurrentJEPA
