@@ -47,6 +47,7 @@ from ._heads import time_to_reach_loss as time_to_reach_loss
 from ._jepa import JEPA as JEPA
 from ._jepa import Encoded as Encoded
 from ._jepa import trainable as trainable
+from ._latent_loss import latent_loss as latent_loss
 from ._losses import Joint as Joint
 from ._losses import Steps as Steps
 from ._losses import displacement_loss as displacement_loss

@@ -12,7 +12,7 @@ from ._average import Average
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
 from ._representation import Representation, split, standardise
-from ._types import Box
+from ._types import Box, Latents
 from .nets import AbstractEncoder, AbstractPredictor
 
 Coordinates = Callable[[Float[Array, " feature"]], Float[Array, " coordinate"]]
@@ -22,7 +22,7 @@ class JEPA(AbstractWorldModel):
     """An encoder and a predictor that meet in representations. A world model: every planner works on it.
 
     The encoder's vector has two blocks, of features and of context. The predictor moves the features, or `coordinates` made of them, and is
-    told the context.
+    told the context. If it has a latent, the model has base noise for every step; without, a rollout is the nominal one.
 
     **Arguments:**
 
@@ -66,19 +66,24 @@ class JEPA(AbstractWorldModel):
         zeros = Representation(jnp.zeros(self.encoder.size - self.context_size), jnp.zeros(self.context_size))
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), jax.eval_shape(self.refine, zeros))
 
+    def sample_latents(self, horizon, *, key):
+        noise = jax.vmap(lambda key: self.predictor.sample_noise(key=key))(jax.random.split(key, horizon))
+        return None if noise is None else Latents(jnp.zeros(()), noise)
+
     def step(self, state, action, latents=None):
-        del latents
-        return Representation(self._advance(state.features, action, self.predictor.condense(state.context)), state.context)
+        condensed = self.predictor.condense(state.context)
+        noise = None if latents is None else latents.step
+        return Representation(self._advance(state.features, action, condensed, noise), state.context)
 
     def rollout(self, state, actions, latents=None):
-        del latents
         condensed = self.predictor.condense(state.context)
 
-        def advance(features, action):
-            features = self._advance(features, action, condensed)
+        def advance(features, step):
+            features = self._advance(features, step[0], condensed, step[1])
             return features, features
 
-        _, after = jax.lax.scan(advance, jnp.asarray(state.features), actions)
+        noise = None if latents is None else latents.step
+        _, after = jax.lax.scan(advance, jnp.asarray(state.features), (actions, noise))
         context = jnp.broadcast_to(state.context, (actions.shape[0] + 1, *state.context.shape))
         return Representation(jnp.concatenate([state.features[None], after]), context)
 
@@ -86,8 +91,9 @@ class JEPA(AbstractWorldModel):
         """Actions in half ranges of their box."""
         return (actions - self.action_space.center) / self.action_space.half_range
 
-    def _advance(self, features: Float[Array, " feature"], action: Float[Array, " action"], condensed: PyTree) -> Float[Array, " feature"]:
-        after = self.predictor(features, self.scale(action), condensed)
+    def _advance(self, features: Float[Array, " feature"], action: Array, condensed: PyTree, noise: PyTree) -> Float[Array, " feature"]:
+        inputs = features, self.scale(action), condensed
+        after = self.predictor(*inputs) if noise is None else self.predictor.draw(*inputs, noise)
         return standardise(after) if self.coordinates is None else after
 
 

@@ -13,6 +13,16 @@ from ._grid import GridMemory as GridMemory
 from ._grid import GridPredictor as GridPredictor
 from ._grid import PlaceMemory as PlaceMemory
 from ._gru_memory import GRUMemory as GRUMemory
+from ._latent import AbstractLatent as AbstractLatent
+from ._latent import AbstractLimit as AbstractLimit
+from ._latent import Ball as Ball
+from ._latent import Categorical as Categorical
+from ._latent import Gaussian as Gaussian
+from ._latent import Sparse as Sparse
+from ._latent_predictors import AbstractLatentPredictor as AbstractLatentPredictor
+from ._latent_predictors import LatentPredictor as LatentPredictor
+from ._latent_predictors import SearchedPredictor as SearchedPredictor
+from ._latent_predictors import Spread as Spread
 from ._lstm_memory import LSTMMemory as LSTMMemory
 from ._memory import AbstractMemory as AbstractMemory
 from ._predictors import AbstractPredictor as AbstractPredictor

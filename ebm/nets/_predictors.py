@@ -20,6 +20,15 @@ class AbstractPredictor(eqx.Module):
     def __call__(self, features: Float[Array, " feature"], action: Float[Array, " action"], condensed: PyTree) -> Float[Array, " feature"]:
         """The features after `action`, which is in half ranges of its box."""
 
+    def sample_noise(self, *, key: Key[Array, ""]) -> PyTree:
+        """Base noise of one step, for what cannot be predicted. By default `None`: nothing is left to chance."""
+        del key
+
+    def draw(self, features: Array, action: Array, condensed: PyTree, noise: PyTree) -> Float[Array, " feature"]:
+        """One of the futures that may come, made of base noise. By default the only one."""
+        del noise
+        return self(features, action, condensed)
+
 
 class ResidualPredictor(AbstractPredictor):
     """The change of the features, by a residual network of features and action.
