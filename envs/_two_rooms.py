@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 import ebm
@@ -18,6 +19,7 @@ DOT = 1.3  # px: deviation of the dot
 MAX_STEP = 2.45  # px: the longest action
 BOUNCE = 0.5  # px: deviation of where the dot ends up after it has hit a wall
 NUDGE = 0.3  # px: at least so far away from it
+SLIDE = 6.0  # px: of a slip, sideways
 
 
 class TwoRoomsState(ebm.AbstractState):
@@ -37,27 +39,46 @@ class TwoRoomsState(ebm.AbstractState):
 class TwoRooms(ebm.AbstractWorldModel):
     """A dot that goes where it is told (px a step) unless a wall is in the way, from which it bounces a little, at random.
 
-    Without latents it stops at the wall. The dynamics are those of the Two Rooms task of EB-JEPA and PLDM.
+    Without latents it stops at the wall. The dynamics are those of the Two Rooms task of EB-JEPA and PLDM; two chances may
+    be added.
+
+    **Arguments:**
+
+    - `slip`: how likely it is, at every step, that a dot that moves slides 6 px to one side besides, either as often as the other.
+    - `shut`: how likely it is, at every step, that nobody gets into the door.
 
     Sobal et al. 2025, "Learning from reward-free offline data: a case for planning with latent dynamics models", arXiv:2502.14819.
     """
 
     action_space: ebm.Box = eqx.field(default_factory=lambda: ebm.Box([-MAX_STEP] * 2, [MAX_STEP] * 2))
     dt: float = eqx.field(static=True, default=1.0)
+    slip: Float[Array, ""] = eqx.field(default=0.0, converter=jnp.float32)
+    shut: Float[Array, ""] = eqx.field(default=0.0, converter=jnp.float32)
 
     def example_state(self):
         return TwoRoomsState(jnp.array([16.0, 32.0]), *map(jnp.float32, FIXED))
 
     def sample_latents(self, horizon, *, key):
-        return ebm.Latents(jnp.zeros(()), jax.random.normal(key, (horizon, 2)))
+        luck = jax.random.uniform(jax.random.fold_in(key, 1), (horizon, 2))
+        return ebm.Latents(jnp.zeros(()), Chance(jax.random.normal(key, (horizon, 2)), luck))
 
     def step(self, state, action, latents=None):
-        hit = _hit(state, state.position + action)
-        bounce = jnp.zeros(2) if latents is None else BOUNCE * latents.step
+        chance = Chance(jnp.zeros(2), jnp.ones(2)) if latents is None else latents.step
+        slips, shut = chance.luck < jnp.stack([self.slip, self.shut])
+        side = jnp.where(chance.luck[0] < 0.5 * self.slip, SLIDE, -SLIDE) / jnp.maximum(jnp.linalg.norm(action), 1e-6)
+        after = state.position + action + jnp.where(slips, side * jnp.stack([-action[1], action[0]]), 0.0)
+        hit = _hit(state, after, shut)
+        bounce = BOUNCE * chance.bounce
         bounce = jnp.where(hit.away != 0, hit.away * jnp.abs(bounce), bounce)
         stopped = jnp.clip(hit.place + bounce, hit.low + NUDGE, hit.high - NUDGE)
-        position = jnp.where(hit.blocked, stopped, state.position + action)
-        return TwoRoomsState(position, state.wall, state.door)
+        return TwoRoomsState(jnp.where(hit.blocked, stopped, after), state.wall, state.door)
+
+
+class Chance(NamedTuple):
+    """What is left to chance in a step: standard normal numbers of a bounce, and two evenly between 0 and 1, of a slip and of the door."""
+
+    bounce: Float[Array | np.ndarray, "*batch 2"]
+    luck: Float[Array | np.ndarray, "*batch 2"]
 
 
 class _Hit(NamedTuple):
@@ -70,8 +91,8 @@ class _Hit(NamedTuple):
     high: Float[Array, "2"]
 
 
-def _hit(state: TwoRoomsState, after: Float[Array, "2"]) -> _Hit:
-    """The first wall on the straight way from where the dot is to `after`."""
+def _hit(state: TwoRoomsState, after: Float[Array, "2"], shut: Bool[Array, ""]) -> _Hit:
+    """The first wall on the straight way from where the dot is to `after`. A door that is shut keeps nobody in it."""
     before, move = state.position, after - state.position
     left, right = state.wall - HALF_WALL, state.wall + HALF_WALL
     west = before[0] < state.wall
@@ -86,7 +107,7 @@ def _hit(state: TwoRoomsState, after: Float[Array, "2"]) -> _Hit:
 
     def through(part):
         y = before[1] + jnp.where(jnp.isfinite(part), part, 0.0) * move[1]
-        return jnp.abs(y - state.door) <= HALF_DOOR
+        return (jnp.abs(y - state.door) <= HALF_DOOR) & (~shut | ((left < before[0]) & (before[0] < right)))
 
     wall, around = share(jnp.where(west, left, right), 0), share(jnp.where(west, LOW, HIGH), 0)
     sides = jnp.stack([jnp.where(through(wall), jnp.inf, wall), around, share(LOW, 1), share(HIGH, 1)])

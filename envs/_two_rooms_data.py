@@ -63,6 +63,7 @@ def draw_films(
     near_wall: float | Array = 0.0,
     fixed: bool = False,
     held: int = 1,
+    world: TwoRooms | None = None,
 ) -> Films:
     """Random films: the heading turns a little at every step, from a start anywhere in the rooms.
 
@@ -76,6 +77,7 @@ def draw_films(
       rooms, heading for it.
     - `fixed`: whether wall and door are always at (32, 10).
     - `held`: steps between two frames.
+    - `world`: in which things happen, such as one where dots slip. By default the usual one.
 
     **Raises:**
 
@@ -85,7 +87,7 @@ def draw_films(
         raise ValueError(f"`frames` must be at least 2, got {frames}. An action leads from one frame to the next.")
     if held < 1:
         raise ValueError(f"`held` must be positive, got {held}. It counts the steps for which an action is held.")
-    draw = eqx.Partial(_draw_film, frames=frames, fixed=fixed, held=held)
+    draw = eqx.Partial(_draw_film, frames=frames, fixed=fixed, held=held, model=world or TwoRooms())
     shares = jnp.asarray(through_door), jnp.asarray(near_wall)
     return Films(*jax.vmap(draw, in_axes=(0, None, None))(jax.random.split(key, count), *shares))
 
@@ -99,6 +101,7 @@ def play_films(
     through_door: float | Array = 0.4,
     near_wall: float | Array = 0.35,
     held: int = 1,
+    world: TwoRooms | None = None,
 ) -> Films:
     """Films of somebody who goes for one target after another: what a planner will do, and random headings rarely do, such as to push on
     against a wall.
@@ -107,13 +110,13 @@ def play_films(
 
     - `act`: `(picture, target) -> action`, px; sees pictures only.
     - `targets`: of each film, taken up one after another at random moments, in the coordinates of whoever acts.
-    - `frames`, `through_door`, `near_wall`, `held`: as in `draw_films`, for where the films begin.
+    - `frames`, `through_door`, `near_wall`, `held`: as in `draw_films`, for where the films begin. `world`: as there.
     """
     begin, moments, worlds = jax.random.split(key, 3)
     count, stages = targets.shape[:2]
     starts = draw_films(begin, count, 2, through_door=through_door, near_wall=near_wall, held=held).states
     changes = jnp.sort(jax.random.randint(moments, (count, stages - 1), 1, frames), axis=1)
-    model = TwoRooms()
+    model = world or TwoRooms()
 
     def film(state, targets, changes, key):
         def advance(state, moment):
@@ -146,7 +149,7 @@ def _held_walk(key: Key[Array, ""], steps: int, held: int) -> tuple[Float[Array,
 
 
 def _draw_film(
-    key: Key[Array, ""], through_door: Array, near_wall: Array, *, frames: int, fixed: bool, held: int
+    key: Key[Array, ""], through_door: Array, near_wall: Array, *, frames: int, fixed: bool, held: int, model: TwoRooms
 ) -> tuple[TwoRoomsState, Array]:
     layout, kind, start, walk, world = jax.random.split(key, 5)
     wall, door = map(jnp.asarray, FIXED) if fixed else draw_layout(layout)
@@ -170,7 +173,6 @@ def _draw_film(
     beside = jnp.stack([wall - towards * gap, LOW + (HIGH - LOW) * free[1]])
     position = jnp.where(crossing, in_door, jnp.where(touching, beside, _outside(free, wall, door)))
     begin = TwoRoomsState(_beside(jnp.clip(position, LOW + APART, HIGH - APART), wall, door), wall, door)
-    model = TwoRooms()
     states = model.rollout(begin, actions, model.sample_latents(steps, key=world))
     return jax.tree.map(lambda leaf: leaf[::held], states), actions[::held]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import ebm
 
-from ._two_rooms import DOORS, FIXED, HALF_WALL, HIGH, LOW, MAX_STEP, SIZE, WALLS, TwoRooms, TwoRoomsState, picture
+from ._two_rooms import DOORS, FIXED, HALF_WALL, HIGH, LOW, MAX_STEP, SIZE, WALLS, Chance, TwoRooms, TwoRoomsState, picture
 
 AT_GOAL = 4.5  # px
 PADDING = 2.6  # px between a wall and where an episode begins or is to end: two deviations of the dot
@@ -32,24 +32,28 @@ class TwoRoomsEnv(gymnasium.Env):
     at_goal = AT_GOAL
     size = SIZE
 
-    def __init__(self, *, layout: str = "random", steps: int = 200, render_mode: str | None = None):
+    def __init__(self, *, layout: str = "random", steps: int = 200, slip: float = 0.0, shut: float = 0.0, render_mode: str | None = None):
         """**Arguments:**
 
         - `layout`: "random", or "fixed" with the wall at 32 and the door at 10.
         - `steps`: of an episode.
+        - `slip`, `shut`: chances at every step that the dot slides to one side, and that nobody gets into the door, as in `TwoRooms`.
 
         **Raises:**
 
-        `ValueError` for another layout, or less than one step.
+        `ValueError` for another layout, less than one step, or a chance that is none.
         """
         if layout not in ("random", "fixed"):
             raise ValueError(f'`layout` must be "random" or "fixed", got {layout!r}.')
         if steps < 1:
             raise ValueError(f"`steps` must be positive, got {steps}. It counts the steps of an episode.")
+        for name, chance in (("slip", slip), ("shut", shut)):
+            if not 0 <= chance <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1], got {chance}. It is a chance.")
         self.layout, self.steps, self.render_mode, self.tick = layout, steps, render_mode, 0
         self.observation_space = gymnasium.spaces.Box(0, 255, (2, SIZE, SIZE), np.uint8)
         self.action_space = gymnasium.spaces.Box(-MAX_STEP, MAX_STEP, (2,), np.float32)
-        self.model, self.goal = TwoRooms(), np.zeros(2, np.float32)
+        self.model, self.goal = TwoRooms(slip=jnp.float32(slip), shut=jnp.float32(shut)), np.zeros(2, np.float32)
         self.state: TwoRoomsState = self.model.example_state()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -86,7 +90,9 @@ class TwoRoomsEnv(gymnasium.Env):
         if wanted.shape != (2,) or np.isnan(wanted).any():
             raise ValueError(f"`action` must be 2 numbers, none of them NaN, got {action}.")
         bounce = self.np_random.standard_normal(2).astype(np.float32)
-        self.state = _step(self.model, self.state, np.clip(wanted, -MAX_STEP, MAX_STEP), bounce)
+        random = bool(self.model.slip or self.model.shut)  # where nothing is, episodes are as they always were
+        luck = self.np_random.random(2).astype(np.float32) if random else np.ones(2, np.float32)
+        self.state = _step(self.model, self.state, np.clip(wanted, -MAX_STEP, MAX_STEP), Chance(bounce, luck))
         self.tick += 1
         info = self._info()
         return self._observe(), -info["distance"], False, self.tick >= self.steps, info
@@ -128,5 +134,5 @@ _picture = jax.jit(picture)
 
 
 @eqx.filter_jit
-def _step(model: TwoRooms, state: TwoRoomsState, action: Any, bounce: Any) -> TwoRoomsState:
-    return model.step(state, action, ebm.Latents(jnp.zeros(()), bounce))
+def _step(model: TwoRooms, state: TwoRoomsState, action: Any, chance: Any) -> TwoRoomsState:
+    return model.step(state, action, ebm.Latents(jnp.zeros(()), chance))

@@ -50,6 +50,42 @@ def test_it_bounces_back_and_never_through():
     assert float(jnp.std(after[:, 0])) > 0.1
 
 
+def test_slips_go_to_either_side_as_often_as_they_are_likely():
+    model, state = envs.TwoRooms(slip=0.2), at(15.0, 30.0)
+    noise = jax.vmap(lambda key: model.sample_latents(1, key=key))(jax.random.split(jax.random.key(0), 4000))
+    after = jax.vmap(lambda noise: model.rollout(state, jnp.array([[0.0, 2.0]]), noise).position[-1])(noise)
+    sides, often = np.unique(np.round(after, 3), axis=0, return_counts=True)
+    np.testing.assert_allclose(sides, [[9, 32], [15, 32], [21, 32]], atol=1e-3)
+    np.testing.assert_allclose(often / 4000, [0.1, 0.8, 0.1], atol=0.02)
+    still = jax.vmap(lambda noise: model.rollout(state, jnp.zeros((1, 2)), noise).position[-1])(noise)
+    assert jnp.all(still == state.position)
+    np.testing.assert_allclose(model.step(state, jnp.array([0.0, 2.0])).position, [15, 32])
+
+
+def test_a_door_is_shut_as_often_as_it_is_likely_and_keeps_nobody_in():
+    model = envs.TwoRooms(shut=0.7)
+    noise = jax.vmap(lambda key: model.sample_latents(1, key=key))(jax.random.split(jax.random.key(0), 4000))
+
+    def after(state, action):
+        return jax.vmap(lambda noise: model.rollout(state, jnp.array([action]), noise).position[-1, 0])(noise)
+
+    assert jnp.mean(after(at(30.5, 20.0), (2.0, 0.0)) == 32.5) == pytest.approx(0.3, abs=0.02)
+    assert jnp.all(after(at(32.5, 20.0), (2.0, 0.0)) == 34.5)
+    assert jnp.all(after(at(31.5, 20.0), (-2.0, 0.0)) == 29.5)
+
+
+def test_an_environment_slips_too():
+    env = gymnasium.make("TwoRooms-v0", slip=0.5, shut=0.5)
+    places = {"position": [15.0, 30.0], "wall": 40.0}
+    moved = []
+    for seed in range(200):
+        env.reset(seed=seed, options=places)
+        moved.append(env.step(np.array([0.0, 2.0], np.float32))[4]["position"][0])
+    assert np.mean(np.array(moved) != 15.0) == pytest.approx(0.5, abs=0.12)
+    with pytest.raises(ValueError, match=r"`slip` must be in \[0, 1\]"):
+        envs.TwoRoomsEnv(slip=1.5)
+
+
 def test_what_is_seen_shows_where_things_are():
     dot, walls = envs.picture(at(20.25, 41.5))
     assert dot.dtype == walls.dtype == jnp.uint8
