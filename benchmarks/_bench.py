@@ -21,7 +21,8 @@ class Bench:
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
     """Which one, or `all`; or `realtime`, in real time; `peers`, other libraries, which are installed beside ours; `two-rooms` and
-    `objectives`, a training for every row; `rooms-planners`, `rooms-tasks` and `rooms-speed`, in a model that was trained."""
+    `objectives`, a training for every row; `rooms-planners`, `rooms-tasks`, `rooms-chance` and `rooms-speed`, in a model that
+    was trained."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Only these rows: names, or parts of names. Repeatable. Not for `realtime`, `peers` and `rooms-speed`."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
@@ -161,6 +162,12 @@ def _rooms_tasks(options: Bench, console: Any) -> None:
     console.print(table(run_tasks(options.out / "rooms-tasks.json", only=options.rows, episodes=options.episodes or EPISODES)))
 
 
+def _rooms_chance(options: Bench, console: Any) -> None:
+    from ._rooms_chance import EPISODES, run_chance, table
+
+    console.print(table(run_chance(options.out / "rooms-chance.json", only=options.rows, episodes=options.episodes or EPISODES)))
+
+
 def _rooms_speed(options: Bench, console: Any) -> None:
     from ._rooms_speed import run_speed, table
 
@@ -173,6 +180,7 @@ SPECIAL = {
     "rooms-speed": _rooms_speed,
     "rooms-planners": _rooms_planners,
     "rooms-tasks": _rooms_tasks,
+    "rooms-chance": _rooms_chance,
     "realtime": _realtime,
     "peers": _peers,
     "two-rooms": _trainings,

@@ -148,14 +148,14 @@ def see(info: dict[str, Any], place: np.ndarray) -> np.ndarray:
 def with_disc(kind: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Outcome:
     """Reach the goal, with the disc as a guardrail, as a penalty, or not at all ("nothing")."""
     scene = disc_scene(seed)
-    goal, place = (_encode(model, picture) for picture in (scene.info["goal_picture"], scene.picture))
+    goal, place = (encoded(model, picture) for picture in (scene.info["goal_picture"], scene.picture))
     rail = ebm.Tightened(ebm.KeepApart("features", place, RADIUS * UNIT, scale=UNIT, name="disc"), MARGIN * UNIT)
     energy: Any = ebm.Approach("features", goal, tolerance=_rooms_eval.TOLERANCE, name="goal")
     if kind == "penalty":
         energy = energy + ebm.Penalty(rail)
     problem = ebm.Problem(model, energy, guardrails=(rail,) if kind == "guardrail" else ())
-    path, infos, times = _act(scene, problem, planner, seed)
-    depth = RADIUS - np.min(np.linalg.norm(_between(path) - scene.place, axis=-1))
+    path, infos, times = act(scene, problem, planner, seed)
+    depth = RADIUS - np.min(np.linalg.norm(between(path) - scene.place, axis=-1))
     return Outcome(seed, scene.env.success(infos), max(0.0, float(depth)), 0, times)
 
 
@@ -169,8 +169,8 @@ def keep_away(who: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed
     place = np.clip(info["position"] + NEAR * np.array([np.cos(turn), np.sin(turn)]), 6.6, 57.4)
     scene = Scene(env, np.asarray(see(info, info["position"])), info, place, see(info, place))
     if who == "energy":
-        energy = ebm.Penalty(ebm.KeepApart("features", _encode(model, scene.picture), 1.3 * FAR * UNIT, scale=UNIT, name="away"))
-        path, _, times = _act(scene, ebm.Problem(model, energy), planner, seed)
+        energy = ebm.Penalty(ebm.KeepApart("features", encoded(model, scene.picture), 1.3 * FAR * UNIT, scale=UNIT, name="away"))
+        path, _, times = act(scene, ebm.Problem(model, energy), planner, seed)
     else:
         path, _, times = _drift(scene, who, seed)
     success = bool(np.all(np.linalg.norm(path[STEPS // 2 :] - place, axis=-1) >= FAR))
@@ -186,9 +186,9 @@ def patrol(who: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed: i
     places = [there, home]
     if who == "energy":
         pictures = [info["goal_picture"], observation]
-        goals = [_encode(model, picture) for picture in pictures]
+        goals = [encoded(model, picture) for picture in pictures]
         problem = ebm.Problem(model, ebm.Approach("features", goals[0], tolerance=_rooms_eval.TOLERANCE, name="goal"))
-        path, _, times = _act(scene, problem, planner, seed, goals)
+        path, _, times = act(scene, problem, planner, seed, goals)
     else:
         path, _, times = _drift(scene, who, seed, places)
     count = 0
@@ -197,7 +197,7 @@ def patrol(who: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed: i
     return Outcome(seed, count >= 3, 0.0, count, times)
 
 
-def _act(scene: Scene, problem: Any, planner: planners.AbstractPlanner, seed: int, goals: Any = ()) -> tuple[np.ndarray, list, list]:
+def act(scene: Scene, problem: Any, planner: planners.AbstractPlanner, seed: int, goals: Any = ()) -> tuple[np.ndarray, list, list]:
     """Plan and act to the end; with several `goals`, the next one as soon as the model sees that one is reached."""
     agent = planners.Agent(problem, planner, ebm.Encoded())
     memory = agent.init(key=jax.random.key(seed))
@@ -243,14 +243,14 @@ def _drift(scene: Scene, who: str, seed: int, places: Any = ()) -> tuple[np.ndar
     return np.array(path), infos, []
 
 
-def _between(path: np.ndarray, count: int = 8) -> np.ndarray:
+def between(path: np.ndarray, count: int = 8) -> np.ndarray:
     """Also what lies between the steps of a path."""
     shares = np.linspace(0, 1, count, endpoint=False)[:, None]
     return np.concatenate([path[:-1, None] + shares * np.diff(path, axis=0)[:, None], path[1:, None]], axis=1).reshape(-1, 2)
 
 
 @eqx.filter_jit
-def _encode(model: ebm.JEPA, picture: Any) -> Any:
+def encoded(model: ebm.JEPA, picture: Any) -> Any:
     return model.encode(picture).features
 
 

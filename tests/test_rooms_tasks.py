@@ -29,7 +29,7 @@ def test_a_disc_lies_on_the_way_and_leaves_a_way_around_it():
 
 def test_between_steps_is_looked_at_too():
     path = np.array([[0.0, 0.0], [8.0, 0.0]])
-    assert np.min(np.linalg.norm(_rooms_tasks._between(path) - np.array([4.0, 0.0]), axis=1)) < 1e-9
+    assert np.min(np.linalg.norm(_rooms_tasks.between(path) - np.array([4.0, 0.0]), axis=1)) < 1e-9
 
 
 @pytest.mark.parametrize("task", [_rooms_tasks.keep_away, _rooms_tasks.patrol])

@@ -15,11 +15,15 @@ TEMPERATURE = 1.0  # of the soft choice through which gradients pass
 class AbstractLatent(eqx.Module):
     """A family of distributions of z, each of which is told by a vector of parameters that a network gives.
 
-    `size` is that of z, and `parameters` that of the vector.
+    `size` is that of z.
     """
 
     size: eqx.AbstractVar[int]
-    parameters: eqx.AbstractVar[int]
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> int:
+        """How many numbers tell a distribution."""
 
     @abc.abstractmethod
     def noise(self, *, key: Key[Array, ""]) -> Array:
@@ -44,7 +48,7 @@ class Gaussian(AbstractLatent):
     size: int = eqx.field(static=True, default=4)
 
     @property
-    def parameters(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def parameters(self):
         return 2 * self.size
 
     def noise(self, *, key):
@@ -85,7 +89,7 @@ class Categorical(AbstractLatent):
         return self.groups * self.classes
 
     @property
-    def parameters(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def parameters(self):
         return self.size
 
     def noise(self, *, key):
