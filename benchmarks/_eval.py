@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 from ._errors import UsageError, missing
+from ._runs import CONFIG
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
 MODELS = Path(__file__).parent / "models"  # trained ones, that come with the package
-RULE = "within 4.5 px of the goal after the last of 200 steps"
+TASKS = {"two-rooms": "_rooms_judged", "reacher": "_reacher_judged"}  # modules, which say how models of a recipe are judged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +30,61 @@ class Eval:
     """How many."""
     seed: Annotated[int, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")] = 0
     """Of the first episode; the next ones count on. Seeds from 10000 on are for choosing settings."""
-    planner: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = "subgoals"
-    """subgoals, or any that `ebm list` shows."""
-    samples: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 100
+    planner: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    """subgoals, in Two Rooms, or any that `ebm list` shows. This and the next four have defaults that go with the recipe."""
+    samples: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """Candidates per iteration."""
-    iterations: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 4
+    iterations: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """Rounds of improvement per plan."""
-    horizon: Annotated[int, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = 18
+    horizon: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """Steps of the model planned ahead, of 5 steps of the environment each."""
-    replan: Annotated[int, tyro.conf.arg(metavar="STEPS", help_behavior_hint="")] = 5
+    replan: Annotated[int | None, tyro.conf.arg(metavar="STEPS", help_behavior_hint="")] = None
     """Steps of the environment after which a new plan is made."""
     page: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True
     """Write report.html, with a film of plans; needs the extra `report`."""
+
+    def run(self, command: str) -> int:
+        """The exit code."""
+        from rich.console import Console
+
+        from . import _rooms_eval
+        from ._cli import keep_compiled
+        from ._runs import clean, versions
+
+        del command
+        trained, folder = find(self.folder)
+        task = import_module(f".{TASKS[recipe(trained)]}", __package__)
+        search = settled(self, task)
+        for option, value in (("episodes", self.episodes), ("replan", search.replan)):
+            if value < 1:
+                raise UsageError(f"--{option} {value}: must be at least 1.")
+        if task.STEPS % search.replan:
+            raise UsageError(f"--replan {search.replan}: must divide the {task.STEPS} steps of an episode.")
+        keep_compiled()
+        model, rows = task.rows(trained, search)
+        path, console = folder / RESULT, Console(stderr=True)
+        record = _rooms_eval.recorded(path)
+        record |= {"diagnosis": clean(task.diagnose(model)), "success": task.RULE, "versions": versions()}
+        seeds = range(self.seed, self.seed + self.episodes)
+        _rooms_eval.fill(path, record, rows, seeds)
+        _rooms_eval.replace(path, json.dumps(record, separators=(",", ":")) + "\n")
+        judged = {row: [record["rows"][row][str(seed)] for seed in seeds] for row in rows}
+        console.print(_lights(record["diagnosis"], task.LIGHTS))
+        console.print(_table(f"{task.TITLE}: {task.RULE}", task.UNIT, judged))
+        if self.page and not missing("matplotlib", "imageio_ffmpeg") and hasattr(task, "write_page"):
+            page = task.write_page(folder, record, judged, model, search)
+            console.print(f"page: {page}", markup=False, soft_wrap=True, highlight=False)
+        return 0
+
+
+class Search(NamedTuple):
+    """How plans are searched for, as `Eval` says it."""
+
+    planner: str
+    samples: int
+    iterations: int
+    horizon: int
+    replan: int = 5
 
     @property
     def row(self) -> str:
@@ -47,46 +92,24 @@ class Eval:
         often = "" if self.replan == 5 else f", replan every {self.replan}"
         return f"{self.planner}, {self.samples} samples, {self.iterations} iterations, horizon {self.horizon}{often}"
 
-    def run(self, command: str) -> int:
-        """The exit code."""
-        from rich.console import Console
 
-        from . import _rooms, _rooms_diagnosis, _rooms_eval
-        from ._cli import keep_compiled
-        from ._runs import clean, versions
+def settled(asked: Eval, task: Any) -> Search:
+    """What was asked for, and for the rest what goes with the recipe."""
+    return task.SEARCH._replace(**{key: value for key in Search._fields if (value := getattr(asked, key)) is not None})
 
-        del command
-        for option, value in (("episodes", self.episodes), ("replan", self.replan)):
-            if value < 1:
-                raise UsageError(f"--{option} {value}: must be at least 1.")
-        if _rooms_eval.STEPS % self.replan:
-            raise UsageError(f"--replan {self.replan}: must divide the {_rooms_eval.STEPS} steps of an episode.")
-        keep_compiled()
-        trained, folder = find(self.folder)
-        model, region = _rooms.load(trained)
-        planner = _rooms_eval.make_planner(self.planner, model, region, self.horizon, self.samples, self.iterations)
-        name = self.row
-        path, console = folder / RESULT, Console(stderr=True)
-        record = _rooms_eval.recorded(path)
-        record |= {
-            "diagnosis": clean(_rooms_diagnosis.diagnose(model)),
-            "success": RULE,
-            "versions": versions(),
-        }
-        rows = {name: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed, self.replan), seed, self.replan)}
-        rows |= {floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS}
-        seeds = range(self.seed, self.seed + self.episodes)
-        _rooms_eval.fill(path, record, rows, seeds)
-        _rooms_eval.replace(path, json.dumps(record, separators=(",", ":")) + "\n")
-        judged = {row: [record["rows"][row][str(seed)] for seed in seeds] for row in rows}
-        console.print(_lights(record["diagnosis"], _rooms_diagnosis.LIGHTS))
-        console.print(_table(judged))
-        if self.page and not missing("matplotlib", "imageio_ffmpeg"):
-            from ._rooms_page import write_page
 
-            page = write_page(folder, record, judged, (model, planner, self.replan))
-            console.print(f"page: {page}", markup=False, soft_wrap=True, highlight=False)
-        return 0
+def recipe(trained: Path) -> str:
+    """Which recipe a model was trained by.
+
+    **Raises:**
+
+    `UsageError` for one that is not known here.
+    """
+    config = trained / CONFIG
+    name = json.loads(config.read_text(encoding="utf-8")).get("recipe", "") if config.exists() else "two-rooms"
+    if name not in TASKS:
+        raise UsageError(f"{str(trained)!r} was trained by the recipe {name!r}. `ebm eval` judges {', '.join(TASKS)}.")
+    return name
 
 
 def find(folder: Path) -> tuple[Path, Path]:
@@ -111,18 +134,18 @@ def _lights(diagnosis: dict[str, float], lights: dict[str, Any]) -> Any:
     return table
 
 
-def _table(rows: dict[str, list[dict[str, Any]]]) -> Any:
+def _table(title: str, unit: str, rows: dict[str, list[dict[str, Any]]]) -> Any:
     import numpy as np
     from rich.table import Table
 
     from ._statistics import rate, say_rate
 
-    table = Table(title=f"Two Rooms, random wall: {RULE}", title_justify="left")
+    table = Table(title=title, title_justify="left")
     for column in ("", "success", "nearest p50", "replan p50 / p99"):
         table.add_column(column, justify="right" if column else "left")
     for name, episodes in rows.items():
         times = np.concatenate([episode["replan_ms"] for episode in episodes])
         nearest = np.median([episode["nearest"] for episode in episodes])
-        cells = [name, say_rate(rate([episode["success"] for episode in episodes])), f"{nearest:.1f} px"]
+        cells = [name, say_rate(rate([episode["success"] for episode in episodes])), f"{nearest:.3g} {unit}"]
         table.add_row(*cells, "" if name in FLOORS else f"{np.median(times):.0f} / {np.quantile(times, 0.99):.0f} ms")
     return table

@@ -5,15 +5,16 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ._errors import Interrupted, UsageError, near
+from ._errors import Interrupted, UsageError, check_known, near
 from ._stages import Report
 
-RECIPES = ("two-rooms",)
+RECIPES = {"two-rooms": "_rooms", "reacher": "_reacher"}  # modules, each with `Settings`, `check` and `train`
 MAY_BE_NONE = ("seed", "play", "coordinates")
 
 
@@ -25,9 +26,10 @@ class Train:
     """
 
     recipe: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE", help_behavior_hint="")]]
-    """What to train: two-rooms."""
+    """What to train: two-rooms, or reacher."""
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
-    """What is different from the recipe, such as seed=1, joint_steps=500, objective=sigreg or without="inverse dynamics"."""
+    """What is different from the recipe, such as seed=1, joint_steps=500, objective=sigreg or without="inverse dynamics"; or, of reacher,
+    sees=picture."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """The run folder. Default runs/<recipe>-<seed>. Of several seeds it is the beginning of their folders' names."""
     seeds: int = 1
@@ -37,24 +39,25 @@ class Train:
 
     def run(self, command: str) -> int:
         """The exit code."""
-        from . import _rooms, _trackers
+        from . import _trackers
         from ._cli import keep_compiled
 
-        if self.recipe not in RECIPES:
-            raise UsageError(f"there is no recipe {self.recipe!r}.{near(self.recipe, RECIPES)} There are {', '.join(RECIPES)}.")
-        settings = _rooms.Settings(**read_settings(self.settings, _rooms.Settings._field_defaults))
-        _rooms.check(settings)
+        check_known("recipe", self.recipe, RECIPES)
+        module = import_module(f".{RECIPES[self.recipe]}", __package__)
+        settings = module.Settings(**read_settings(self.settings, module.Settings._field_defaults))
+        module.check(settings)
         if self.seeds < 1:
             raise UsageError(f"--seeds must be positive, got {self.seeds}.")
         _trackers.check(self.track)
         every = [settings._replace(seed=settings.seed + number) for number in range(self.seeds)]
-        stem = str(self.out or Path("runs") / self.recipe)
+        kind = f"{self.recipe}-{settings.sees}" if hasattr(settings, "sees") else self.recipe
+        stem = str(self.out or Path("runs") / kind)
         folders = [Path(stem) if self.out and self.seeds == 1 else Path(f"{stem}-{one.seed}") for one in every]
         for folder, one in zip(folders, every, strict=True):
             begin(folder, {"recipe": self.recipe, "settings": one._asdict()}, command)
         keep_compiled()
         clock = time.perf_counter()
-        progressing(folders, clock, lambda report: _rooms.train(every, folders, report), "ebm eval", self.track)
+        progressing(folders, clock, lambda report: module.train(every, folders, report), "ebm eval", self.track)
         return 0
 
 

@@ -8,8 +8,9 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import _rooms_judged
 from ._errors import UsageError, near
-from ._eval import FLOORS, RESULT, Eval
+from ._eval import FLOORS, RESULT, Eval, settled
 from ._rooms_diagnosis import LIGHTS, worst
 from ._rooms_objectives import OBJECTIVES, compose
 from ._statistics import rate, say_rate
@@ -107,18 +108,19 @@ def judge(run: Path, row: Row, episodes: int) -> dict[str, Any]:
     Train("two-rooms", row.changes, run).run(shlex.join(["ebm", "train", "two-rooms", *row.changes]))
     asked = Eval(run, episodes=episodes, page=False, **row.options)
     asked.run("")
+    planned = settled(asked, _rooms_judged).row
     judged = json.loads((run / RESULT).read_text(encoding="utf-8"))
     seeds = [str(seed) for seed in range(episodes)]
-    known = {name: [judged["rows"][name][seed] for seed in seeds] for name in (asked.row, *FLOORS)}
+    known = {name: [judged["rows"][name][seed] for seed in seeds] for name in (planned, *FLOORS)}
     seconds = [json.loads(line)["seconds"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     trained = sum(last for last, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < last)  # of every sitting
     return {
-        "planner": asked.row,
+        "planner": planned,
         "training_s": trained,
-        "replan_ms": [ms for episode in known[asked.row] for ms in episode["replan_ms"][1:]][:1000],
-        "success": rate([episode["success"] for episode in known[asked.row]]),
+        "replan_ms": [ms for episode in known[planned] for ms in episode["replan_ms"][1:]][:1000],
+        "success": rate([episode["success"] for episode in known[planned]]),
         "floors": {floor: rate([episode["success"] for episode in known[floor]]) for floor in FLOORS},
-        "outcomes": [episode["success"] for episode in known[asked.row]],
+        "outcomes": [episode["success"] for episode in known[planned]],
         "diagnosis": judged["diagnosis"],
         "light": worst(judged["diagnosis"]),
     }

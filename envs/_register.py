@@ -8,6 +8,7 @@ ENTRY_POINTS = {  # plants in MuJoCo
     "PointMaze-v0": "envs:PointMazeEnv",
     "PendulumSwingUp-v0": "envs:PendulumSwingUpEnv",
     "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",
+    "ReacherMatch-v0": "envs:ReacherMatchEnv",
 }
 OTHERS = {"TwoRooms-v0": "envs:TwoRoomsEnv", "CradleScene-v0": "envs.cradle:CradleEnv"}  # seen in pictures
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import tyro
 
 from .._errors import Interrupted, UsageError, check_known
-from ._workers import pool
+from .._workers import pool
 
 if TYPE_CHECKING:
     from envs import cradle

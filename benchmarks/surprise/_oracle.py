@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from envs import Camera, cradle
 
-from ._workers import pool
+from .._workers import pool
 
 STRIDE = 2  # px between rays of what is foreseen
 SHARPNESS = 0.01  # of all pixels: by so many more a hypothesis is e times less likely
