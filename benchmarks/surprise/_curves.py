@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+import ebm
 from envs import cradle
 
 from .._errors import UsageError
-from . import _floors, _models, _oracle
+from . import _floors, _models, _objects, _oracle
 
 FOLDER = "surprise"  # in a run folder
 SETTINGS = "watchers.json"
@@ -70,7 +71,10 @@ def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
     if name == "untrained":
         learners = {f"untrained {seed}": _models.untrained(seed) for seed in range(UNTRAINED)}
     else:
-        learners = {"model": _models.load(Path(name))[1]}
+        settings, learner = _models.load(Path(name))
+        if settings.sees == "objects":
+            return {"model": lambda films: by_objects(learner, films)}
+        learners = {"model": learner}
     return {label: by_frames(partial(_models.watch, learner)) for label, learner in learners.items()}
 
 
@@ -93,6 +97,12 @@ def by_frames(see: See) -> Watch:
         return see(films.frames.reshape(count * cells, *films.frames.shape[2:])).reshape(count, cells, frames)
 
     return watch
+
+
+def by_objects(learner: ebm.JointRecurrent, films: cradle.Films) -> Float[np.ndarray, "quadruplet 4 frame"]:
+    """Who is told what is seen of things, film by film."""
+    seen = _objects.sights(films.states, films.seen)
+    return _models.watch(learner, seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:3])
 
 
 def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[Part]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from .._errors import Interrupted
+from .._errors import Interrupted, UsageError
 
 LOSSES = "losses.csv"
 
@@ -37,7 +37,11 @@ class Foreign:
 
         del command
         keep_compiled()
-        _, learner = _models.load(self.run_folder)
+        settings, learner = _models.load(self.run_folder)
+        if settings.sees != "pictures":
+            raise UsageError(
+                f"{str(self.run_folder)!r} sees objects, and a film from elsewhere has pictures only. Train one with sees=pictures."
+            )
         film = self.path.is_file() or not self.path.exists() or any(file.suffix.lower() in _bring.PICTURES for file in self.path.iterdir())
         if film and self.layout is None:
             curve = _models.watch(learner, _bring.read_film(self.path, fit=self.fit)[None])[0]

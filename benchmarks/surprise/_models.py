@@ -1,6 +1,8 @@
-"""Models of films: a recurrent JEPA, and beside it one that predicts pictures with the same encoder, memory and predictor."""
+"""Models of films: a recurrent JEPA, and beside it one that predicts pictures with the same encoder, memory and predictor; and both once
+more for who sees things instead of pictures."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,8 @@ import ebm
 from ebm import nets, objectives
 from envs import cradle
 
-from .._errors import UsageError, near
+from .._errors import UsageError, check_known
+from . import _objects
 
 SCALE = 2  # pixels of a film along each side of one that a model sees
 SHAPE = (3, cradle.SIZE // SCALE, cradle.SIZE // SCALE)  # of what it sees: channel, height, width
@@ -23,7 +26,7 @@ MODEL = "model.safetensors"
 CHUNK = 50  # films that are watched at once
 NOBODY = ebm.Box([], [])  # acts in a film
 
-Films = UInt8[np.ndarray, "film frame height width 3"]
+Films = UInt8[np.ndarray, "film frame height width 3"] | Float[np.ndarray, "film frame slot number"]
 Report = Callable[[str, int, int, dict[str, float]], None]  # stage, step, steps, means over an epoch
 
 
@@ -42,12 +45,13 @@ class Settings(NamedTuple):
     steps: int = 10000
     gravity: str = "down"
     track: str = "freeform"
+    sees: str = "pictures"
 
 
 PATCH = 8  # px
 PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
-PREDICTS = ("features", "pictures")
+PREDICTS = {"pictures": ("features", "pictures"), "objects": ("features", "states")}  # by what is seen
 TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
 MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it takes in what is there and beside it
     "gru": lambda settings, key: nets.GRUMemory(2 * settings.features, settings.remembered, key=key),
@@ -56,42 +60,51 @@ MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it 
     "transformer": lambda settings, key: nets.TransformerMemory(2 * settings.features, settings.remembered, 32, key=key),
     "window": lambda settings, key: nets.WindowMemory(2 * settings.features, settings.remembered, settings.window, settings.width, key=key),
 }
-WORDS = {"predicts": PREDICTS, "memory": ("grid", *MEMORIES), "gravity": cradle.GRAVITIES, "track": TRACKS}
+IN_PLACES, OF_THINGS = "grid", "slots"  # the memories that are usual
+WORDS = {"sees": PREDICTS, "memory": (IN_PLACES, OF_THINGS, *MEMORIES), "gravity": cradle.GRAVITIES, "track": TRACKS}
 
 
-def check(settings: Settings) -> None:
-    """Whether every word is a known one.
+def check(settings: Settings) -> Settings:
+    """The settings, if every word is a known one, with the memory that goes with what is seen.
 
     **Raises:**
 
     `UsageError` if not.
     """
     for key, known in WORDS.items():
-        word = getattr(settings, key)
-        if word not in known:
-            raise UsageError(f"{key}={word}: there is no such thing.{near(word, known)} There are {', '.join(known)}.")
+        check_known(key, getattr(settings, key), known)
+    check_known("predicts", settings.predicts, PREDICTS[settings.sees])
+    if settings.sees == "objects" and settings.memory == IN_PLACES:
+        return settings._replace(memory=OF_THINGS)
+    if (settings.sees == "objects") != (settings.memory == OF_THINGS):
+        raise UsageError(f"memory={settings.memory}: objects have memory={OF_THINGS}, and pictures have the others. Leave it out.")
+    return settings
 
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     """A model and what it is trained for, untrained."""
     keys = jax.random.split(key, 4)
     features, kept, width = settings.features, settings.remembered, settings.width
-    if settings.memory == "grid":
-        memory: nets.AbstractMemory = nets.GridMemory(PLACES, features, kept, key=keys[1])
+    objects = settings.sees == "objects"
+    if objects:
+        slots = _objects.SHAPE[0]
+        memory: nets.AbstractMemory = nets.SlotMemory(slots, features, kept, width, key=keys[1])
+        encoder: nets.AbstractEncoder = nets.SlotEncoder(_objects.SHAPE, features, width, key=keys[0])
+        predictor: nets.AbstractPredictor = nets.SlotPredictor(slots, features, kept, width, key=keys[2])
     else:
-        memory = nets.PlaceMemory(PLACES, MEMORIES[settings.memory](settings, keys[1]))
-    model = ebm.RecurrentJEPA(
-        encoder=nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0]),
-        memory=memory,
-        predictor=nets.GridPredictor(PLACES, features, kept, width, key=keys[2]),
-        action_space=NOBODY,
-    )
-    if settings.predicts == "pictures":
-        decoder = nets.GridDecoder(SHAPE, features, PATCH, width, key=keys[3])
-        terms = {"pictures": objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
-    else:
-        rate = objectives.Everywhere(objectives.CodingRate(within=True), features)
+        grid = settings.memory == IN_PLACES
+        in_place = None if grid else MEMORIES[settings.memory](settings, keys[1])
+        memory = nets.PlaceMemory(PLACES, in_place) if in_place else nets.GridMemory(PLACES, features, kept, key=keys[1])
+        encoder = nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0])
+        predictor = nets.GridPredictor(PLACES, features, kept, width, key=keys[2])
+    model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
+    if settings.predicts == "features":
+        rate = objectives.Everywhere(objectives.CodingRate(within=not objects), features)  # how a thing looks stays, but matters
         terms = {"prediction": objectives.Weighted(objectives.Prediction()), "rate within": objectives.Weighted(rate)}
+    else:
+        kind = partial(nets.SlotDecoder, _objects.SHAPE) if objects else partial(nets.GridDecoder, SHAPE, patch=PATCH)
+        decoder = kind(channels=features, width=width, key=keys[3])
+        terms = {settings.predicts: objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
     return ebm.JointRecurrent(model, objectives.Composition(terms))
 
 
@@ -101,9 +114,9 @@ def untrained(seed: int) -> ebm.JointRecurrent:
 
 
 def perceiver(learner: ebm.JointRecurrent) -> ebm.AbstractPerceiver:
-    """Whose energy is how surprising a frame is: in pictures for a model that predicts these."""
-    pictures = learner.objective.terms.get("pictures")
-    return ebm.Filtering() if pictures is None else ebm.FilteringPictures(pictures.objective.decoder)  # pyright: ignore[reportAttributeAccessIssue]
+    """Whose energy is how surprising a frame is: in what is seen itself for a model that predicts that."""
+    observed = [term.objective for term in learner.objective.terms.values() if isinstance(term.objective, objectives.Reconstruction)]
+    return ebm.FilteringPictures(observed[0].decoder) if observed else ebm.Filtering()
 
 
 def watch(learner: ebm.JointRecurrent, films: Films) -> Float[np.ndarray, "film frame"]:
@@ -111,15 +124,16 @@ def watch(learner: ebm.JointRecurrent, films: Films) -> Float[np.ndarray, "film 
     parts = []
     for start in range(0, len(films), CHUNK):
         chunk = films[start : start + CHUNK]
-        padded = np.concatenate([chunk, np.zeros((CHUNK - len(chunk), *chunk.shape[1:]), np.uint8)])  # one shape, one program
+        padded = np.concatenate([chunk, np.zeros((CHUNK - len(chunk), *chunk.shape[1:]), chunk.dtype)])  # one shape, one program
         parts.append(np.asarray(_watch(learner, jnp.asarray(padded)))[: len(chunk)])
     return np.concatenate(parts).astype(np.float64)
 
 
 @eqx.filter_jit
-def _watch(learner: ebm.JointRecurrent, films: UInt8[Array, "film frame height width 3"]) -> Float[Array, "film frame"]:
+def _watch(learner: ebm.JointRecurrent, films: Array) -> Float[Array, "film frame"]:
     sight = perceiver(learner)
-    return jax.vmap(lambda film: ebm.surprise(learner.model, sight, film))(shrunk(films))
+    seen = shrunk(films) if films.dtype == jnp.uint8 else films
+    return jax.vmap(lambda film: ebm.surprise(learner.model, sight, film))(seen)
 
 
 def shrunk(films: UInt8[Array, "*film height width 3"]) -> UInt8[Array, "*film 3 rows columns"]:
@@ -139,20 +153,24 @@ def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array,
 
 
 def read_films(folder: Path, settings: Settings) -> Films:
-    """What is learned from.
+    """What is learned from: pictures, or what is seen of things.
 
     **Raises:**
 
     `FileNotFoundError` if it was not made, `OSError` if it is damaged, `UsageError` for experiments under gravity that points upwards.
     """
+    objects = settings.sees == "objects"
     if settings.track == "freeform":
+        if objects:
+            return _objects.sights(*cradle.read_sights(folder, settings.films, gravity=settings.gravity))
         return cradle.read_freeform(folder, settings.films, gravity=settings.gravity)
     if settings.gravity != "down":
         raise UsageError("track=family has films under gravity that points down only. Leave one of the two out.")
     parts = [(concept, mode) for concept in cradle.CONCEPTS for mode in cradle.modes(concept)]
     each = -(-settings.films // len(parts))
-    possible = (cradle.read(folder, *part, "train").frames[:, :2] for part in parts)
-    return np.concatenate([films.reshape(-1, *films.shape[2:])[:each] for films in possible])
+    possible = (cradle.read(folder, *part, "train") for part in parts)
+    seen = (_objects.sights(films.states, films.seen) if objects else films.frames for films in possible)
+    return np.concatenate([films[:, :2].reshape(-1, *films.shape[2:])[:each] for films in seen])
 
 
 def train(settings: Settings, films: Films, folder: Path, report: Report) -> None:
@@ -163,7 +181,7 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
     schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, max(settings.steps // 20, 1), settings.steps)
     muon = optax.contrib.muon(schedule, weight_decay=DECAY, adam_weight_decay=DECAY)  # Jordan et al. 2024; AdamW takes thrice the steps
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), muon)
-    draw = eqx.Partial(draw_films, jnp.asarray(films), batch=settings.batch)
+    draw = eqx.Partial(_objects.draw if settings.sees == "objects" else draw_films, jnp.asarray(films), batch=settings.batch)
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
     learner = ebm.fit(
         trainer,

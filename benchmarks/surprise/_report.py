@@ -92,11 +92,11 @@ def title(run: Path, settings: Mapping[str, Any]) -> str:
     if not settings:
         return run.name.removeprefix("surprise-")
     usual = _models.Settings()._asdict()
-    different = [
-        f"{key} {value}" for key, value in settings.items() if key not in ("seed", "predicts", "memory") and usual.get(key) != value
-    ]
-    what = "JEPA" if settings["predicts"] == "features" else "predicts pictures"
-    return ", ".join([what, settings["memory"], *different])
+    named = ("seed", "predicts", "memory", "sees")
+    different = [f"{key} {value}" for key, value in settings.items() if key not in named and usual.get(key) != value]
+    objects = settings.get("sees") == "objects"
+    what = "JEPA" if settings["predicts"] == "features" else f"predicts {settings['predicts']}"
+    return ", ".join([what, "of objects" if objects else settings["memory"], *different])
 
 
 def _rows(name: str, watched: Watched) -> list[Any]:

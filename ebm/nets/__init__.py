@@ -29,6 +29,11 @@ from ._predictors import AbstractPredictor as AbstractPredictor
 from ._predictors import GRUPredictor as GRUPredictor
 from ._predictors import ResidualPredictor as ResidualPredictor
 from ._residual import ResidualMLP as ResidualMLP
+from ._slots import Among as Among
+from ._slots import SlotDecoder as SlotDecoder
+from ._slots import SlotEncoder as SlotEncoder
+from ._slots import SlotMemory as SlotMemory
+from ._slots import SlotPredictor as SlotPredictor
 from ._state_space_memory import StateSpaceMemory as StateSpaceMemory
 from ._transformer_memory import TransformerMemory as TransformerMemory
 from ._vit import ViTEncoder as ViTEncoder

@@ -4,6 +4,7 @@ Context × outcome recombination for auditing developmental learning of expectat
 """
 
 from ._archive import GRAVITIES as GRAVITIES
+from ._archive import MOST_THINGS as MOST_THINGS
 from ._archive import Made as Made
 from ._archive import Piece as Piece
 from ._archive import freeform_pieces as freeform_pieces
@@ -12,6 +13,7 @@ from ._archive import pieces as pieces
 from ._archive import raw_picture as raw_picture
 from ._archive import read as read
 from ._archive import read_freeform as read_freeform
+from ._archive import read_sights as read_sights
 from ._archive import recall as recall
 from ._env import CradleEnv as CradleEnv
 from ._films import CONCEPTS as CONCEPTS

@@ -4,13 +4,13 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from ._films import Films, digest, find_split, first_pair, join, make
 from ._freeform import freeform
@@ -23,6 +23,7 @@ PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")
 PLAIN = Films._fields[2:]  # of a file: as they are
+SIGHTS, MOST_THINGS = ("states", "seen"), 8  # of things, of which no film has more
 REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
 
 
@@ -112,8 +113,15 @@ def _make_freeform(folder: Path, piece: Piece) -> tuple[Made, float]:
     films = np.stack([shot.frames for shot in made])
     frames, _, index = pack(films, np.stack([shot.masks for shot in made]))
     found = Made(hashlib.sha256(films.tobytes()).hexdigest(), len(frames), index.size, 0)
-    save(piece.path(folder), {"frames": delta(frames), "index": index, "made": np.array(found[1:])}, found.sha256)
+    fields = {"frames": delta(frames), "index": index, "made": np.array(found[1:])}
+    fields |= {name: np.stack([_padded(getattr(shot, name)) for shot in made]) for name in SIGHTS}
+    save(piece.path(folder), fields, found.sha256)
     return found, seconds
+
+
+def _padded(slots: np.ndarray) -> np.ndarray:
+    """With empty slots, so that all films have as many."""
+    return np.pad(slots, [(0, 0), (0, MOST_THINGS - slots.shape[1]), *[(0, 0)] * (slots.ndim - 2)])
 
 
 def read(folder: Path, concept: str, mode: str, split: str) -> Films:
@@ -135,6 +143,16 @@ def read_freeform(folder: Path, count: int, *, gravity: str = "down") -> UInt8[n
     return np.concatenate([undelta(one["frames"])[one["index"]] for one in found])[:count]
 
 
+def read_sights(folder: Path, count: int, *, gravity: str = "down") -> tuple[Float32[np.ndarray, "film frame slot feature"], np.ndarray]:
+    """States of things in the first freeform films, and whether each is seen, shape (film, frame, slot).
+
+    **Raises:** as `read_freeform`.
+    """
+    found = [load(piece.path(Path(folder)), SIGHTS) for piece in freeform_pieces(count, gravity)]
+    states, seen = (np.concatenate([one[name] for one in found])[:count] for name in SIGHTS)
+    return states, seen
+
+
 def read_piece(path: Path) -> Films:
     """The films of one file.
 
@@ -148,7 +166,7 @@ def read_piece(path: Path) -> Films:
 def recall(folder: Path, piece: Piece) -> Made | None:
     """What came of a piece that is there already; `None` if it is not, or not whole."""
     try:
-        found = load(piece.path(folder))
+        found = load(piece.path(folder), SIGHTS)
     except OSError:
         return None
     return Made(str(found["sha256"]), *map(int, found["made"]))
@@ -181,14 +199,14 @@ def save(path: Path, fields: dict[str, np.ndarray], sha256: str) -> None:
     part.replace(path)
 
 
-def load(path: Path) -> dict[str, np.ndarray]:
-    """Everything in a file.
+def load(path: Path, asked: Iterable[str] = ()) -> dict[str, np.ndarray]:
+    """Everything in a file, in which must be what is asked for.
 
     **Raises:** `FileNotFoundError` if there is none, `OSError` if it is damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
+            return {name: archive[name] for name in dict.fromkeys([*asked, *archive.files])}
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There are no films in {str(path)!r}. {REMEDY}") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
