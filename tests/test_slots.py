@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import ebm
+from benchmarks._cli import run as command
 from benchmarks._errors import UsageError
-from benchmarks.surprise import _models, _objects
+from benchmarks.surprise import _curves, _models, _objects
 from ebm import nets
 from envs import cradle
+from envs.cradle import _archive
 
 KEY = jax.random.key(0)
 SLOTS, NUMBERS, CHANNELS, KEPT = 4, 6, 5, 7
@@ -90,3 +92,47 @@ def test_settings_go_together():
     for words in wrong:
         with pytest.raises(UsageError):
             _models.check(_models.Settings(**words))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a hundred everyday films, and one with what an older version left of them."""
+    folder = tmp_path_factory.mktemp("films")
+    piece = cradle.freeform_pieces(1, "down")[0]
+    cradle.make_piece(folder, piece)
+    return folder, piece
+
+
+def test_everyday_films_keep_what_is_seen_of_things(made, tmp_path):
+    folder, piece = made
+    states, seen = cradle.read_sights(folder, 20)
+    assert states.shape[:3] == seen.shape == (20, cradle.FRAMES, cradle.MOST_THINGS)
+    assert 0.1 < seen.mean() < 0.9
+    frames = cradle.read_freeform(folder, 20)
+    still = (frames[:, 1:] == frames[:, :-1]).all((2, 3, 4))
+    same = (seen[:, 1:] == seen[:, :-1]).all(2)
+    assert same[still].all()
+    assert _archive.recall(folder, piece) is not None
+    found = dict(_archive.load(piece.path(folder)))
+    older = piece.path(tmp_path)
+    older.parent.mkdir(parents=True)
+    _archive.save(older, {name: found[name] for name in ("frames", "index", "made")}, str(found["sha256"]))
+    assert _archive.recall(tmp_path, piece) is None  # and so it is made again
+    with pytest.raises(OSError, match="generate"):
+        cradle.read_sights(tmp_path, 20)
+
+
+def test_a_model_of_objects_is_trained_and_watches(made, tmp_path, monkeypatch):
+    folder, _ = made
+    run = tmp_path / "run"
+    words = ["films=100", "steps=20", "batch=4", "features=8", "remembered=8", "width=16"]
+    assert command(["surprise", "train", "sees=objects", "predicts=states", *words, "--films", str(folder), "--out", str(run)]) == 0
+    given = cradle.quadruplets("permanence", "O", "dev", 0, 2)
+    monkeypatch.setattr(cradle, "read", lambda *_: given)
+    part = _curves.Part("permanence", "O", "dev")
+    assert list(_curves.score(str(run), [part], folder, run / "surprise")) == [part]
+    curves = _curves.read_all(run / "surprise")[part].curves["model"]
+    assert curves.shape == (2, 4, cradle.FRAMES)
+    assert np.isfinite(curves).all()
+    assert curves.std() > 0
+    assert command(["surprise", "foreign", str(run), str(tmp_path)]) == 2
