@@ -138,5 +138,10 @@ def judge(scores: Scores, limit: float | None = None) -> dict[str, Any]:
         "auroc": auroc(possible, impossible),
     }
     if limit is not None:
-        judged["at threshold"] = float(((possible <= limit).mean() + (impossible > limit).mean()) / 2)
+        judged["at threshold"] = at_threshold(scores, limit)
     return judged
+
+
+def at_threshold(scores: Scores, limit: float) -> float:
+    """How many films are called rightly, if those above a limit are called impossible; possible ones and impossible ones count alike."""
+    return float(((scores[:, POSSIBLE] <= limit).mean() + (scores[:, IMPOSSIBLE] > limit).mean()) / 2)

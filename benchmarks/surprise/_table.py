@@ -9,6 +9,7 @@ from ._curves import DEV, REORDERED, Part, Seen
 from ._statistics import (
     AGGREGATORS,
     Scores,
+    at_threshold,
     bootstrap,
     contrast,
     holm,
@@ -38,6 +39,8 @@ class Row(NamedTuple):
 def rows(who: str, label: str, watched: Watched) -> list[Row]:
     """All splits of all concepts.
 
+    What is compared is the mean of the surprise as it is; limits for single films are in units of what is usual at every frame.
+
     **Arguments:**
 
     - `who`: what the rows are called. `label`: of the curves in a file.
@@ -47,11 +50,12 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
         dev = watched.get(part._replace(split=DEV), seeds)
         curves = [_curves(seen, label) for seen in seeds]
         units = [standard(_curves(seen, label)) for seen in dev]
-        scores = [AGGREGATORS["mean"](unit(each)) for unit, each in zip(units, curves, strict=True)]
+        scores = [AGGREGATORS["mean"](each) for each in curves]
+        graded = [AGGREGATORS["mean"](unit(each)) for unit, each in zip(units, curves, strict=True)]
         known = [AGGREGATORS["mean"](unit(_curves(seen, label))) for unit, seen in zip(units, dev, strict=True)]
         limits = [threshold(each[:, :2].ravel(), each[:, 2:].ravel()) for each in known]
         if part.split in POSSIBLE_ONLY:
-            flagged = [float((each > limit).mean()) for each, limit in zip(scores, limits, strict=True)]
+            flagged = [float((each > limit).mean()) for each, limit in zip(graded, limits, strict=True)]
             found.append(Row(who, part, {"flagged": float(np.mean(flagged)), "seeds": flagged, "quadruplets": len(scores[0])}))
             continue
         if part.split in REORDERED:
@@ -61,7 +65,8 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
         peaks = [interaction_wins(AGGREGATORS["max"](each)) for each in curves]
         revealed = seeds[0].hidden.sum(1)
         places = [localised(unit(each), revealed, REVEAL) for unit, each in zip(units, curves, strict=True)]
-        figures = together(scores, limits) | {
+        figures = together(scores) | {
+            "at threshold": float(np.mean([at_threshold(each, limit) for each, limit in zip(graded, limits, strict=True)])),
             "by maximum": float(np.mean(peaks)),
             "localised": float(np.mean([place.mean() for place, _ in places])),
             "localised by chance": places[0][1],
@@ -71,9 +76,9 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
     return adjust(found)
 
 
-def together(scores: Sequence[Scores], limits: Sequence[float]) -> dict[str, Any]:
+def together(scores: Sequence[Scores]) -> dict[str, Any]:
     """The figures of several seeds: means, with intervals over quadruplets of what the seeds have on average."""
-    each = [judge(one, limit) for one, limit in zip(scores, limits, strict=True)]
+    each = [judge(one) for one in scores]
     figures: dict[str, Any] = {"quadruplets": each[0]["quadruplets"], "seeds": [one["interaction"]["rate"] for one in each]}
     for name, won in (("interaction", interaction_wins), ("pairs", pair_wins)):
         wins = np.mean([won(one) for one in scores], axis=0)
@@ -81,7 +86,7 @@ def together(scores: Sequence[Scores], limits: Sequence[float]) -> dict[str, Any
     deltas = np.mean([contrast(one) for one in scores], axis=0)
     figures["contrast"] = {"mean": float(deltas.mean()), "interval": bootstrap(deltas)}
     figures["chance"] = sign_flip(deltas)
-    for name in ("effect", "auroc", "at threshold"):
+    for name in ("effect", "auroc"):
         figures[name] = float(np.mean([one[name] for one in each]))
     figures["all four"] = float(np.mean([one["all four"]["rate"] for one in each]))
     return figures
