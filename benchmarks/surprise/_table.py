@@ -59,7 +59,7 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
             found.append(Row(who, part, {"flagged": float(np.mean(flagged)), "seeds": flagged, "quadruplets": len(scores[0])}))
             continue
         if part.split in REORDERED:
-            above = [float((a.mean(-1) > _curves(b, label).mean(-1)).mean()) for a, b in zip(curves, dev, strict=True)]
+            above = [_above(a.mean(-1), _curves(b, label).mean(-1)) for a, b in zip(curves, dev, strict=True)]
             found.append(Row(who, part, {"above": float(np.mean(above)), "seeds": above, "quadruplets": len(scores[0])}))
             continue
         peaks = [interaction_wins(AGGREGATORS["max"](each)) for each in curves]
@@ -123,6 +123,12 @@ def adjust(found: list[Row]) -> list[Row]:
         for stem, chance in holm({stem: row.figures["chance"] for stem, row in asked.items()}).items():
             asked[stem].figures["chance, Holm"] = chance
     return found
+
+
+def _above(reordered: np.ndarray, ordered: np.ndarray) -> float:
+    """How often another order surprises more, of the films that it changes: where nothing ever moves there is but one."""
+    changed = reordered != ordered
+    return float((reordered > ordered)[changed].mean()) if changed.any() else 0.5
 
 
 def _curves(seen: Seen, label: str) -> np.ndarray:
