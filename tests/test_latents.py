@@ -77,7 +77,7 @@ PREDICTORS = {
 }
 
 
-@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize("name", ["categorical", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gaussian", "ball", "sparse"))])
 def test_both_futures_are_foreseen(name):
     """A predictor without a latent says the mean, where nothing ever comes."""
     trainer = ebm.Trainer(eqx.Partial(ebm.latent_loss, free_nats=0.1), slides, optax.adam(3e-3), steps=1500, epoch=500)

@@ -30,6 +30,7 @@ def test_coverage_is_what_it_says_if_the_density_is_right():
     assert jnp.mean(_rooms_chance._within(drawn, came, 2.0, keys[3])) > 0.95
 
 
+@pytest.mark.slow
 def test_films_of_a_slippery_world_are_seen():
     model, _ = _rooms.load(MODELS / "two-rooms")
     seen = _rooms_chance.look(model, 64, KEY)
