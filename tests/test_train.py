@@ -53,7 +53,7 @@ def test_seeds_side_by_side_learn_as_each_by_itself(tmp_path):
     assert run(["train", "two-rooms", *SMALL, "seed=1", "--out", str(alone)]) == 0
     assert run(["train", "two-rooms", *SMALL, "--seeds", "3", "--out", str(together)]) == 0
     folders = [tmp_path / f"together-{seed}" for seed in range(3)]
-    assert [_runs.read_run(folder).config["settings"]["seed"] for folder in folders] == [0, 1, 2]
+    assert [json.loads((folder / "config.json").read_text())["settings"]["seed"] for folder in folders] == [0, 1, 2]
 
     def losses(folder):
         return {line["stage"]: line["loss"] for line in _runs.read_lines(folder / "metrics.jsonl")}
