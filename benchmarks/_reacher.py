@@ -1,7 +1,7 @@
 """The recipe for ReacherMatch: an arm seen as states or in pictures, and a memory of the last two sights, which is how speed is known."""
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import mujoco
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 
 import ebm
@@ -17,7 +16,7 @@ import envs
 from ebm import nets, objectives
 
 from ._errors import UsageError
-from ._stages import Report, Run, Stage, carry_out
+from ._stages import Report, Run, Stage, complete, optimiser
 from ._workers import pool
 
 HELD = 5  # steps for which an action is held
@@ -87,12 +86,7 @@ def load(folder: Path) -> ebm.RecurrentJEPA:
 
 def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report) -> None:
     """From films of random torques to a model, in `MODEL` at the end; as `_rooms.train`."""
-    left = [which for which, folder in enumerate(folders) if not (folder / MODEL).exists()]
-    if left:
-        runs, places = [stages(settings[which]) for which in left], [folders[which] for which in left]
-        models = carry_out(runs, places, lambda which, *line: report(left[which], *line))
-        for which, model in zip(left, models, strict=True):
-            ebm.save(folders[which] / MODEL, model, {"settings": settings[which]._asdict()})
+    complete(stages, settings, folders, MODEL, report)
 
 
 def stages(settings: Settings) -> Run:
@@ -107,15 +101,9 @@ def stages(settings: Settings) -> Run:
     joint = ebm.JointRecurrent(model, objectives.Composition(terms), seen=SIGHTS)
     films = record(settings.sees, settings.seed, settings.films, settings.frames)
     draw = eqx.Partial(films.draw, films=settings.batch, frames=settings.frames)
-    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(settings.steps), settings.steps)
-    return (yield Stage("joint", trainer, joint, keys[1])).model
-
-
-@cache  # trainings side by side share it
-def optimiser(steps: int) -> optax.GradientTransformation:
-    """AdamW, warmed up and cooled down to nothing, with its gradient clipped."""
-    schedule = optax.warmup_cosine_decay_schedule(0.0, 2e-3, max(steps // 20, 1), steps)
-    return optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=1e-5))
+    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(settings.steps, 2e-3), settings.steps)
+    learned = yield Stage("joint", trainer, joint, keys[1])
+    return learned.model, {}
 
 
 def record(sees: str, seed: int, films: int, frames: int) -> ebm.Recordings:
@@ -140,9 +128,9 @@ def _record(sees: str, frames: int, which: tuple[int, int], films: int) -> tuple
 
 def _film(env: envs.ReacherMatchEnv, rng: np.random.Generator, frames: int) -> tuple[ebm.Recordings, np.ndarray]:
     mujoco.mj_resetData(env.model, env.data)
-    env.data.qpos[:], env.data.qvel[:] = envs.begin(rng)
+    env.data.qpos[:], env.data.qvel[:] = env.begin(rng)
     seen, angles = [env.observation()], [env.data.qpos.copy()]
-    torques = envs.wander(rng, HELD * (frames - 1))[::HELD].astype(np.float32)
+    torques = env.wander(rng, HELD * (frames - 1))[::HELD].astype(np.float32)
     for torque in torques:
         env.data.ctrl[:] = torque
         mujoco.mj_step(env.model, env.data, HELD * env.frame_skip)

@@ -1,6 +1,5 @@
 """How `ebm eval` judges models of ReacherMatch: pinned episodes, beside those of who knows nothing, and of who knows the physics."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from . import _reacher
 from ._eval import FLOORS, Search
 from ._reacher import HELD
 from ._rooms_diagnosis import Light
-from ._rooms_eval import Episode, Policy
+from ._rooms_eval import Episode, Policy, play_in
 
 TITLE, UNIT, STEPS = "ReacherMatch", "rad", 50
 RULE = "both joints within 0.1 rad of the goal at one of 50 steps"
@@ -42,17 +41,20 @@ FILMS, SEED = 500, 424242  # not what anything is trained on
 def rows(trained: Path, search: Search) -> tuple[Any, dict[str, Callable[[int], Episode]]]:
     """The model, and who is judged: name -> seed -> episode."""
     model = _reacher.load(trained)
-    sees = "state" if len(model.encoder.shape) == 1 else "picture"
     options = {"horizon": search.horizon, "num_samples": search.samples, "num_iterations": search.iterations}
     planner = planners.planner(search.planner, noise=NOISE, **options)
-    planned_ = {search.row: lambda seed: play(planned(model, planner, seed), sees, seed, search.replan)}
+    planned_ = {search.row: lambda seed: play(planned(model, planner, seed), sees(model), seed, search.replan)}
     return model, planned_ | {name: lambda seed, name=name: play(floor(name, seed), "state", seed) for name in FLOORS}
+
+
+def sees(model: ebm.RecurrentJEPA) -> str:
+    """What a model was trained to see."""
+    return "state" if len(model.encoder.shape) == 1 else "picture"
 
 
 def diagnose(model: ebm.RecurrentJEPA) -> dict[str, float]:
     """What the model is worth before anybody plans in it."""
-    sees = "state" if len(model.encoder.shape) == 1 else "picture"
-    films, angles = _reacher.record_with_angles(sees, SEED, FILMS, 9)
+    films, angles = _reacher.record_with_angles(sees(model), SEED, FILMS, 9)
     return {name: float(value) for name, value in _measure(model, films, angles, jax.random.key(SEED)).items()}
 
 
@@ -85,19 +87,8 @@ def _measure(model: ebm.RecurrentJEPA, films: ebm.Recordings, angles: Any, key: 
 
 
 def play(policy: Policy, sees: str, seed: int, replan: int = HELD) -> Episode:
-    """One episode, in which `policy` acts every 5 steps."""
-    env: Any = gymnasium.make("ReacherMatch-v0", sees=sees).unwrapped
-    observation, info = env.reset(seed=seed)
-    history, times, ended = [], [], False
-    while not ended:
-        start = time.perf_counter()
-        action = policy(observation, info, len(history))
-        times.append(1e3 * (time.perf_counter() - start))
-        for _ in range(replan):
-            observation, _, _, ended, info = env.step(action)
-            history.append(info)
-    distances = [info["distance"] for info in history]
-    return Episode(seed, env.success(history), distances[-1], min(distances), times)
+    """One episode, in which `policy` acts every 5 steps, or as often as is said."""
+    return play_in(gymnasium.make("ReacherMatch-v0", sees=sees), policy, seed, replan)
 
 
 def planned(model: ebm.RecurrentJEPA, planner: planners.AbstractPlanner, seed: int) -> Policy:
@@ -123,7 +114,7 @@ def floor(name: str, seed: int) -> Policy:
     env: Any = gymnasium.make("ReacherMatch-v0").unwrapped
     env.reset(seed=seed)
     strength = env.action_space.high
-    wandering = envs.wander(np.random.default_rng(seed), 1000)
+    wandering = envs.ReacherMatchEnv.wander(np.random.default_rng(seed), 1000)
     ask: Callable[[Any, Any], Any] | None = _knowing(env, seed) if name == "oracle" else None
 
     def policy(observation, info, tick):

@@ -1,14 +1,12 @@
 """The recipe for Two Rooms: features from films, coordinates, films of play, and a predictor of both."""
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Key
 
 import ebm
@@ -17,7 +15,7 @@ from ebm import nets
 
 from . import _rooms_objectives
 from ._errors import UsageError
-from ._stages import Report, Run, Stage, carry_out
+from ._stages import Report, Run, Stage, complete, optimiser
 
 SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
 HELD = 5  # steps for which an action is held
@@ -73,13 +71,6 @@ def check(settings: Settings) -> None:
         raise UsageError("coordinates=0: going for a target needs coordinates. Say play=0, too.")
 
 
-@cache  # trainings side by side share it
-def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
-    """AdamW, warmed up and cooled down to nothing, with its gradient clipped."""
-    schedule = optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warm * steps), 1), steps)
-    return optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=1e-5))
-
-
 class EncodedFilms(eqx.Module):
     """Films, encoded: the context of each, the features of every frame, and the actions between, in half ranges."""
 
@@ -111,12 +102,7 @@ def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report)
     - `settings`: of one training, or of several that differ in their seeds only, and are made side by side.
     - `folders`: of each.
     """
-    left = [which for which, folder in enumerate(folders) if not (folder / MODEL).exists()]
-    if left:
-        runs, places = [stages(settings[which]) for which in left], [folders[which] for which in left]
-        models = carry_out(runs, places, lambda which, *line: report(left[which], *line))
-        for which, (model, region) in zip(left, models, strict=True):
-            ebm.save(folders[which] / MODEL, model, {"settings": settings[which]._asdict()} | region)
+    complete(stages, settings, folders, MODEL, report)
 
 
 def stages(settings: Settings) -> Run:

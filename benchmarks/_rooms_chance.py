@@ -24,6 +24,7 @@ from ebm import nets
 
 from . import _rooms, _rooms_eval, _rooms_tasks
 from ._eval import MODELS
+from ._stages import optimiser
 from ._statistics import mean, say_mean
 
 SLIP, SHUT = 0.04, 0.5  # a step
@@ -127,7 +128,7 @@ def train(kind: str, model: ebm.JEPA, seen: Seen, seed: int) -> nets.AbstractPre
     predictor = KINDS[kind](films.features.shape[-1], films.context.shape[-1], key)
     loss = {"no latent": ebm.prediction_loss, "no latent, squares": squares}.get(kind, ebm.latent_loss)
     draw = eqx.Partial(_rooms.draw_steps, (films,), steps=BATCH, films=BATCH // 16)
-    return ebm.fit(ebm.Trainer(loss, draw, _rooms.optimiser(STEPS, 2e-3), STEPS), predictor, key=fitting)
+    return ebm.fit(ebm.Trainer(loss, draw, optimiser(STEPS, 2e-3), STEPS), predictor, key=fitting)
 
 
 def squares(predictor: nets.AbstractPredictor, batch: ebm.Steps, share: Array, key: Array) -> tuple[Array, dict[str, Array]]:

@@ -44,17 +44,22 @@ Told = Callable[[planners.Plan], None]
 
 def play(policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -> Episode:
     """One episode, in which `policy` acts every `held` steps, and `watch` sees every one."""
-    env = gymnasium.make("TwoRooms-v0").unwrapped
+    return play_in(gymnasium.make("TwoRooms-v0"), policy, seed, held, watch)
+
+
+def play_in(env: gymnasium.Env, policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -> Episode:
+    """The same in any environment whose `info` has a "distance", to the end of its episode."""
+    env = env.unwrapped
     observation, info = env.reset(seed=seed)
-    history, times = [], []
-    for tick in range(0, STEPS, held):
+    history, times, ended = [], [], False
+    while not ended:
         start = time.perf_counter()
-        action = policy(observation, info, tick)
+        action = policy(observation, info, len(history))
         times.append(1e3 * (time.perf_counter() - start))
         for _ in range(held):
             if watch is not None:
                 watch(observation, info)
-            observation, _, _, _, info = env.step(action)
+            observation, _, _, ended, info = env.step(action)
             history.append(info)
     distances = [float(info["distance"]) for info in history]
     return Episode(seed, env.success(history), distances[-1], min(distances), times)  # pyright: ignore[reportAttributeAccessIssue]

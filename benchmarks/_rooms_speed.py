@@ -21,6 +21,7 @@ import planners
 from . import _rooms, _rooms_eval, _rooms_objectives
 from ._eval import MODELS
 from ._peers import FOLDER, prepared
+from ._stages import optimiser
 
 ROUNDS, STEPS = 9, 5  # of everything, taking turns; training steps in each
 HORIZON, SAMPLES, ITERATIONS = 90, 200, 20  # the published replan, in steps of the model
@@ -139,7 +140,7 @@ def training() -> dict[str, Runner]:
     }
     runners: dict[str, Runner] = {}
     for name, draw in draws.items():
-        trainer = ebm.Trainer(ebm.joint_loss, draw, _rooms.optimiser(1000, 1e-3), 1000, STEPS)
+        trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(1000, 1e-3), 1000, STEPS)
         progress = trainer.init(_rooms_objectives.join(lower, objective))
         advance = eqx.filter_jit(ebm.Trainer.advance)
         measure = timed(lambda t=trainer, p=progress, f=advance: f(t, p, jax.random.key(3))[1])

@@ -1,9 +1,11 @@
 """Trainings in stages, each of which needs what the one before it found: of one seed, or of several side by side."""
 
 from collections.abc import Callable, Generator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optax
 from jaxtyping import Array, Key
 
 import ebm
@@ -38,6 +40,28 @@ def carry_out(runs: Sequence[Run], folders: Sequence[Path], report: Report) -> l
         if not all(isinstance(stage, Stage) for stage in asked):
             return asked
         learned = _train(asked, folders, report)
+
+
+def complete(stages: Callable[[Any], Run], settings: Sequence[Any], folders: Sequence[Path], name: str, report: Report) -> None:
+    """Carry out the trainings that lack a file of this name, and save there what each returns: a model, and what else to say of it.
+
+    **Arguments:**
+
+    - `stages`: from settings to a run. `settings`: tuples with names, one for each of `folders`.
+    """
+    left = [which for which, folder in enumerate(folders) if not (folder / name).exists()]
+    if left:
+        runs, places = [stages(settings[which]) for which in left], [folders[which] for which in left]
+        found = carry_out(runs, places, lambda which, *line: report(left[which], *line))
+        for which, (model, about) in zip(left, found, strict=True):
+            ebm.save(folders[which] / name, model, {"settings": settings[which]._asdict()} | about)
+
+
+@cache  # trainings side by side share it
+def optimiser(steps: int, peak: float, warm: float = 0.05) -> optax.GradientTransformation:
+    """AdamW, warmed up and cooled down to nothing, with its gradient clipped."""
+    schedule = optax.warmup_cosine_decay_schedule(0.0, peak, max(int(warm * steps), 1), steps)
+    return optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=1e-5))
 
 
 def _go_on(run: Run, module: Any) -> Any:

@@ -34,8 +34,6 @@ from ._maze_map import maze_map as maze_map
 from ._mujoco import MujocoModel as MujocoModel
 from ._physics import PhysicsState as PhysicsState
 from ._reacher_match import ReacherMatchEnv as ReacherMatchEnv
-from ._reacher_match import begin as begin
-from ._reacher_match import wander as wander
 from ._record import from_minari as from_minari
 from ._record import record as record
 from ._record import to_minari as to_minari

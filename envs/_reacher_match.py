@@ -69,9 +69,9 @@ class ReacherMatchEnv(AbstractMujocoEnv):
         return ebm.Problem(load(self), ebm.Reach(turned, goal, tolerance=TOLERANCE, name="goal"))
 
     def randomise(self, rng):
-        self.data.qpos[:], self.data.qvel[:] = begin(rng)
+        self.data.qpos[:], self.data.qvel[:] = self.begin(rng)
         start = self.data.qpos.copy(), self.data.qvel.copy()
-        for action in wander(rng, AHEAD):
+        for action in self.wander(rng, AHEAD):
             self.data.ctrl[:] = action
             mujoco.mj_step(self.model, self.data, self.frame_skip)
         self.goal = self.data.qpos.copy()
@@ -113,6 +113,17 @@ class ReacherMatchEnv(AbstractMujocoEnv):
         """
         return any(info["there"] for info in history)
 
+    @staticmethod
+    def begin(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Angles (rad) and speeds (rad/s) at the beginning of an episode."""
+        return rng.uniform([-math.pi, -ELBOW], [math.pi, ELBOW]), rng.normal(0.0, SPEED, 2)
+
+    @staticmethod
+    def wander(rng: np.random.Generator, steps: int) -> Float[np.ndarray, "step 2"]:
+        """Torques drawn evenly, each held for 5 steps, all made weaker by one factor in [0, 1]: the policy that data come from."""
+        holds = rng.uniform(-STRENGTH, STRENGTH, (-(-steps // HELD), 2)) * rng.uniform()
+        return np.repeat(holds, HELD, axis=0)[:steps]
+
     def _distance(self) -> float:
         return float(np.abs(apart(self.data.qpos, self.goal)).max())
 
@@ -120,17 +131,6 @@ class ReacherMatchEnv(AbstractMujocoEnv):
 def apart(angles: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The shorter way round, rad."""
     return (angles - others + math.pi) % (2 * math.pi) - math.pi
-
-
-def begin(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (rad) and speeds (rad/s) at the beginning of an episode."""
-    return rng.uniform([-math.pi, -ELBOW], [math.pi, ELBOW]), rng.normal(0.0, SPEED, 2)
-
-
-def wander(rng: np.random.Generator, steps: int) -> Float[np.ndarray, "step 2"]:
-    """Torques drawn evenly, each held for 5 steps, all made weaker by one factor in [0, 1]: the policy that data come from."""
-    holds = rng.uniform(-STRENGTH, STRENGTH, (-(-steps // HELD), 2)) * rng.uniform()
-    return np.repeat(holds, HELD, axis=0)[:steps]
 
 
 def turned(state: Any) -> Array:

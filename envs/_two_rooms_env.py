@@ -54,6 +54,7 @@ class TwoRoomsEnv(gymnasium.Env):
         self.observation_space = gymnasium.spaces.Box(0, 255, (2, SIZE, SIZE), np.uint8)
         self.action_space = gymnasium.spaces.Box(-MAX_STEP, MAX_STEP, (2,), np.float32)
         self.model, self.goal = TwoRooms(slip=jnp.float32(slip), shut=jnp.float32(shut)), np.zeros(2, np.float32)
+        self._chancy = slip > 0 or shut > 0  # where nothing is left to luck, episodes are as they always were
         self.state: TwoRoomsState = self.model.example_state()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -90,8 +91,7 @@ class TwoRoomsEnv(gymnasium.Env):
         if wanted.shape != (2,) or np.isnan(wanted).any():
             raise ValueError(f"`action` must be 2 numbers, none of them NaN, got {action}.")
         bounce = self.np_random.standard_normal(2).astype(np.float32)
-        random = bool(self.model.slip or self.model.shut)  # where nothing is, episodes are as they always were
-        luck = self.np_random.random(2).astype(np.float32) if random else np.ones(2, np.float32)
+        luck = self.np_random.random(2).astype(np.float32) if self._chancy else np.ones(2, np.float32)
         self.state = _step(self.model, self.state, np.clip(wanted, -MAX_STEP, MAX_STEP), Chance(bounce, luck))
         self.tick += 1
         info = self._info()

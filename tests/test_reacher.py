@@ -21,8 +21,8 @@ def test_goals_are_where_random_torques_lead():
     for seed in range(5):
         _, info = env.reset(seed=seed)
         rng, _ = gymnasium.utils.seeding.np_random(seed)
-        envs.begin(rng)
-        history = [env.step(torque)[4] for torque in envs.wander(rng, 25)]
+        envs.ReacherMatchEnv.begin(rng)
+        history = [env.step(torque)[4] for torque in envs.ReacherMatchEnv.wander(rng, 25)]
         np.testing.assert_allclose(history[-1]["angles"], info["goal"], atol=1e-6)
         assert env.success(history)
         assert not env.success([{"there": False}])

@@ -73,7 +73,7 @@ def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
     else:
         settings, learner = _models.load(Path(name))
         if settings.sees == "objects":
-            return {"model": lambda films: by_objects(learner, films)}
+            return {"model": partial(by_objects, learner)}
         learners = {"model": learner}
     return {label: by_frames(partial(_models.watch, learner)) for label, learner in learners.items()}
 

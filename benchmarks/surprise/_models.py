@@ -100,7 +100,8 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
     if settings.predicts == "features":
         rate = objectives.Everywhere(objectives.CodingRate(within=not objects), features)  # how a thing looks stays, but matters
-        terms = {"prediction": objectives.Weighted(objectives.Prediction()), "rate within": objectives.Weighted(rate)}
+        name = "rate" if objects else "rate within"
+        terms = {"prediction": objectives.Weighted(objectives.Prediction()), name: objectives.Weighted(rate)}
     else:
         kind = partial(nets.SlotDecoder, _objects.SHAPE) if objects else partial(nets.GridDecoder, SHAPE, patch=PATCH)
         decoder = kind(channels=features, width=width, key=keys[3])

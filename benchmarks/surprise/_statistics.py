@@ -119,27 +119,19 @@ def standard(curves: Curves) -> Standard:
 AGGREGATORS: dict[str, Callable[[Curves], Scores]] = {"mean": lambda curves: curves.mean(-1), "max": lambda curves: curves.max(-1)}
 
 
-def judge(scores: Scores, limit: float | None = None) -> dict[str, Any]:
-    """All that is said of one concept, mode and split, as JSON takes it.
-
-    **Arguments:**
-
-    - `limit`: a threshold that was fixed on development films.
-    """
+def judge(scores: Scores) -> dict[str, Any]:
+    """All that is said of one concept, mode and split, as JSON takes it."""
     delta = contrast(scores)
     spread = float(delta.std(ddof=1)) if len(delta) > 1 else 0.0
     judged: dict[str, Any] = {"quadruplets": len(scores)}
     for name, won in (("interaction", interaction_wins(scores)), ("pairs", pair_wins(scores)), ("all four", all_wins(scores))):
         judged[name] = {"rate": float(won.mean()), "interval": bootstrap(won)}
     possible, impossible = scores[:, POSSIBLE].ravel(), scores[:, IMPOSSIBLE].ravel()
-    judged |= {
+    return judged | {
         "effect": float(delta.mean()) / spread if spread else 0.0,
         "chance": sign_flip(delta),
         "auroc": auroc(possible, impossible),
     }
-    if limit is not None:
-        judged["at threshold"] = at_threshold(scores, limit)
-    return judged
 
 
 def at_threshold(scores: Scores, limit: float) -> float:

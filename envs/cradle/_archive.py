@@ -166,8 +166,10 @@ def read_piece(path: Path) -> Films:
 def recall(folder: Path, piece: Piece) -> Made | None:
     """What came of a piece that is there already; `None` if it is not, or not whole."""
     try:
-        found = load(piece.path(folder), SIGHTS)
+        found = load(piece.path(folder))
     except OSError:
+        return None
+    if not set(SIGHTS) <= set(found):  # an older file
         return None
     return Made(str(found["sha256"]), *map(int, found["made"]))
 
@@ -199,14 +201,14 @@ def save(path: Path, fields: dict[str, np.ndarray], sha256: str) -> None:
     part.replace(path)
 
 
-def load(path: Path, asked: Iterable[str] = ()) -> dict[str, np.ndarray]:
-    """Everything in a file, in which must be what is asked for.
+def load(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """What is in a file, or only what is named.
 
     **Raises:** `FileNotFoundError` if there is none, `OSError` if it is damaged.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in dict.fromkeys([*asked, *archive.files])}
+            return {name: archive[name] for name in names or archive.files}
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There are no films in {str(path)!r}. {REMEDY}") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
