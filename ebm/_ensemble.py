@@ -90,8 +90,8 @@ class Ensemble(AbstractWorldModel):
         model, latents = self._true(latents)
         return model.linearize(trajectory, latents)
 
-    def follow(self, trajectory, law):
-        return self.member(0).follow(trajectory, law)
+    def follow(self, trajectory, law, state=None):
+        return self.member(0).follow(trajectory, law, state)
 
     def move(self, state, lift_t, tangent):
         return self.member(0).move(state, lift_t, tangent)

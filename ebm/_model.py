@@ -147,8 +147,8 @@ class AbstractWorldModel(eqx.Module):
         lift = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (trajectory.horizon + 1, *leaf.shape)), lift)
         return Linearization(a, b, lift)
 
-    def follow(self, trajectory: Trajectory, law: Feedback) -> Float[Array, "horizon action"]:
-        """The actions that a feedback law sends in the nominal world, beginning in the trajectory's first state."""
+    def follow(self, trajectory: Trajectory, law: Feedback, state: State | None = None) -> Float[Array, "horizon action"]:
+        """The actions that a feedback law sends in the nominal world, beginning in `state`, or else in the trajectory's first."""
 
         def advance(carry, stage):
             state, moved = carry
@@ -159,7 +159,10 @@ class AbstractWorldModel(eqx.Module):
             return (after, sent - action), sent
 
         states = jax.tree.map(jnp.asarray, trajectory.states)
-        first, before = jax.tree.map(lambda leaf: leaf[0], states), jax.tree.map(lambda leaf: leaf[:-1], states)
+        before = jax.tree.map(lambda leaf: leaf[:-1], states)
+        first = jax.tree.map(lambda leaf: leaf[0], states)
+        if state is not None:
+            first = jax.tree.map(_as_before, first, jax.tree.map(jnp.asarray, state))
         return jax.lax.scan(advance, (first, jnp.zeros_like(trajectory.actions[0])), (before, trajectory.actions, law))[1]
 
     def move(self, state: State, lift_t: PyTree, tangent: Float[Array, " tangent"]) -> State:

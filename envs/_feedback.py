@@ -11,23 +11,24 @@ if TYPE_CHECKING:
     from ._engine import Engine
 
 
-def follow(physics, inputs, actions, change, gain, memory, low, high, parameters, *, engine: "Engine") -> np.ndarray:
+def follow(first, physics, inputs, actions, change, gain, memory, low, high, parameters, *, engine: "Engine") -> np.ndarray:
     """What `AbstractWorldModel.follow` sends, for any broadcastable batch axes; float32. NaN from where the physics diverged.
 
     **Arguments:**
 
-    - `physics`: (*batch, horizon + 1, physics), of the trajectory. `inputs`: (*batch, inputs). `actions`: (*batch, horizon, nu).
+    - `first`: (*batch, physics), where to begin. `physics`: (*batch, horizon + 1, physics), of the trajectory. `inputs`: (*batch, inputs).
+    - `actions`: (*batch, horizon, nu).
     - `change`, `low`, `high`: (*batch, horizon, nu). `gain`: (*batch, horizon, nu, tangent). `memory`: (*batch, horizon, nu, nu).
     """
-    trailing = (2, 1, 2, 2, 3, 3, 2, 2, 1)
-    arrays = [np.asarray(x, np.float64) for x in (physics, inputs, actions, change, gain, memory, low, high, parameters)]
+    trailing = (1, 2, 1, 2, 2, 3, 3, 2, 2, 1)
+    arrays = [np.asarray(x, np.float64) for x in (first, physics, inputs, actions, change, gain, memory, low, high, parameters)]
     batch = np.broadcast_shapes(*(x.shape[: x.ndim - t] for x, t in zip(arrays, trailing, strict=True)))
-    physics, inputs, actions, change, gain, memory, low, high, parameters = (
+    first, physics, inputs, actions, change, gain, memory, low, high, parameters = (
         rows_of(x, batch, t) for x, t in zip(arrays, trailing, strict=True)
     )
     count, horizon, nu = actions.shape
     sent = np.empty((count, horizon, nu))
-    now, before = physics[:, 0].copy(), np.zeros((count, nu))
+    now, before = first.copy(), np.zeros((count, nu))
     num_state = engine.layout.tangent - engine.layout.late_sensors.size
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(horizon):

@@ -166,11 +166,11 @@ class MujocoModel(ebm.AbstractWorldModel):
         lift = eqx.tree_at(lambda state: (state.physics, state.inputs, state.sensors), states, (physics, inputs, sensors))
         return ebm.Linearization(a, b, lift)
 
-    def follow(self, trajectory, law):
-        states = trajectory.states
+    def follow(self, trajectory, law, state=None):
+        states, first = trajectory.states, ebm.pick(trajectory.states, 0) if state is None else state
         arguments = law.change, law.gain, law.memory, law.low, law.high
         shape = jax.ShapeDtypeStruct(trajectory.actions.shape, jnp.float32)
-        given = states.physics, states.inputs[0], trajectory.actions, *arguments, self._parameters(None)
+        given = first.physics, states.physics, first.inputs, trajectory.actions, *arguments, self._parameters(None)
         return host_call(follow, shape, *given, engine=self.engine)
 
     def move(self, state, lift_t, tangent):

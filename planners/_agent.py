@@ -121,5 +121,5 @@ def to_arrays(observation: PyTree) -> PyTree:
 
 
 def _to_array(leaf: Any) -> Array:
-    array = np.asarray(leaf)
-    return jnp.asarray(array, jnp.float32) if array.dtype.kind == "f" else jnp.asarray(leaf)
+    leaf = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    return jnp.asarray(leaf, jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.asarray(leaf)

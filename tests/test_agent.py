@@ -38,6 +38,17 @@ def test_the_same_seed_gives_the_same_actions():
     assert int(first._state.tick) == 0
 
 
+def test_agents_side_by_side_act_as_each_would_alone():
+    agent = small_agent()
+    keys = jax.random.split(jax.random.key(0), 3)
+    states = envs.PendulumState(jnp.array([0.5, 2.0, 3.0]), jnp.zeros(3))
+    memories = jax.vmap(lambda key: agent.init(key=key))(keys)
+    together, _ = jax.jit(jax.vmap(agent.act))(states, memories)
+    for i, key in enumerate(keys):
+        alone, _ = agent.act(ebm.pick(states, i), agent.init(key=key))
+        np.testing.assert_allclose(together[i], alone, rtol=1e-5, atol=1e-6)
+
+
 def test_acting_does_not_compile_twice():
     agent = small_agent()
     traces = []

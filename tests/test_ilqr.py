@@ -153,6 +153,22 @@ def test_adopted_actions_are_where_the_next_plan_begins():
         planners.EventTriggered(planners.MPPI(5)).adopt(problem, None, ebm.to_float(best))
 
 
+def test_a_plan_survives_a_state_that_was_not_expected():
+    """A pole that balances is pushed: the last plan's actions alone let it fall, its feedback law does not."""
+    problem = envs.cart_pole()
+    planner = planners.ILQR(horizon=75, num_iterations=1)
+    balanced = envs.CartPoleState(0.0, 0.0, 0.0, 0.0)
+    plan = eqx.filter_jit(planner.plan)
+    plan_state = planner.init(problem, balanced, key=jax.random.key(0))
+    for _ in range(10):
+        _, plan_state = plan(problem, balanced, plan_state, now())
+    pushed = envs.CartPoleState(0.0, 0.0, 0.1, 0.0)
+    kept, _ = plan(problem, pushed, plan_state, now())
+    forgotten, _ = plan(problem, pushed, planner.adopt(problem, plan_state, plan_state.last.actions), now())
+    assert float(jnp.abs(kept.trajectory.states.angle[-1])) < 0.05
+    assert float(kept.energy) < 0.2 * float(forgotten.energy)
+
+
 def test_refining_never_makes_a_plan_worse():
     problem = envs.pendulum()
     search = planners.MPPI(horizon=20, num_samples=32)

@@ -148,6 +148,10 @@ def test_a_feedback_law_is_followed_as_step_by_step():
         scaled = eqx.tree_at(lambda f: f.change, law, scale * law.change)
         np.testing.assert_allclose(sent, ebm.AbstractWorldModel.follow(model, trajectory, scaled), atol=1e-5)
         assert float(sent.max()) <= 0.15 + 1e-6
+    elsewhere = jax.tree.map(lambda leaf: leaf[3], trajectory.states)
+    sent = eqx.filter_jit(model.follow)(trajectory, law, elsewhere)
+    np.testing.assert_allclose(sent, ebm.AbstractWorldModel.follow(model, trajectory, law, elsewhere), atol=1e-5)
+    assert float(jnp.abs(sent - model.follow(trajectory, law)).max()) > 0.01
 
 
 def test_a_free_body_is_turned_to_where_it_should_look():
