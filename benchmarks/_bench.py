@@ -9,7 +9,7 @@ import tyro
 from ._errors import Interrupted, UsageError, missing, near
 
 RESULTS = Path(__file__).parent / "results"
-DRAWN = ("planners", "compute")  # suites that also get a page with pictures
+DRAWN = ("planners",)  # suites that also get a page with pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Bench:
     """
 
     suite: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SUITE", help_behavior_hint="")]] = "all"
-    """Which one, or `all`; or `realtime`, in real time; `peers`, other libraries, which are installed beside ours; `two-rooms` and
-    `objectives`, a training for every row; `rooms-planners`, `rooms-tasks`, `rooms-chance` and `rooms-speed`, in a model that
-    was trained."""
+    """Which one, or `all`; or `compute`, many episodes in one program; `realtime`, in real time; `peers`, other libraries, which are
+    installed beside ours; `two-rooms` and `objectives`, a training for every row; `rooms-planners`, `rooms-tasks`, `rooms-chance`
+    and `rooms-speed`, in a model that was trained."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
     """Only these rows: names, or parts of names. Repeatable. Not for `realtime`, `peers` and `rooms-speed`."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
@@ -49,13 +49,16 @@ class Bench:
             SPECIAL[self.suite](self, Console(stderr=True))
             return 0
         chosen = SUITES if self.suite == "all" else {self.suite: SUITES[self.suite]}
-        known = [row.name for rows in chosen.values() for row in rows]
-        for part in self.rows:
-            if not any(part in name for name in known):
-                raise UsageError(f"--rows {part}: there is no such row.{near(part, known)}")
+        _check(self.rows, [row.name for rows in chosen.values() for row in rows])
         for name, rows in chosen.items():
             _run(name, rows, self, Console(stderr=True))
         return 0
+
+
+def _check(parts: tuple[str, ...], known: list[str]) -> None:
+    for part in parts:
+        if not any(part in name for name in known):
+            raise UsageError(f"--rows {part}: there is no such row.{near(part, known)}")
 
 
 def _run(name: str, rows: Any, options: Bench, console: Any) -> None:
@@ -139,6 +142,19 @@ def _realtime(options: Bench, console: Any) -> None:
         raise Interrupted(f"`ebm bench realtime` goes on from here; so far: {path}")
 
 
+def _compute(options: Bench, console: Any) -> None:
+    from . import _compute
+    from ._plots import picture
+
+    path = options.out / "compute.json"
+    _check(options.rows, [entry.name for entry in _compute.entries()])
+    record, interrupted = _compute.run_compute(path, console, only=options.rows, episodes=options.episodes)
+    path.with_suffix(".png").write_bytes(picture(lambda figure: _compute.draw(figure, record), (10.5, 4.8)))
+    console.print(_compute.table(record))
+    if interrupted:
+        raise Interrupted(f"`ebm bench compute` goes on from here; so far: {path}")
+
+
 def _trainings(options: Bench, console: Any) -> None:
     from ._trainings import run_table, table
 
@@ -177,6 +193,7 @@ def _rooms_speed(options: Bench, console: Any) -> None:
 
 
 SPECIAL = {
+    "compute": _compute,
     "rooms-speed": _rooms_speed,
     "rooms-planners": _rooms_planners,
     "rooms-tasks": _rooms_tasks,

@@ -187,7 +187,7 @@ def _fitted(row: Row, entry: Options) -> Options:
     """
     if "fitted" not in entry:
         known = inspect.signature(planners.PLANNERS[cast(str, row.planner)]).parameters
-        found: Fit = fit(tuple(knob for knob in KNOBS if knob in known), row.budget, lambda options: _cost(row, options))
+        found: Fit = fit(tuple(knob for knob in KNOBS if knob in known), row.budget, lambda options: cost(row, options))
         if found.options is None:
             steps, ms = found.cost
             raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")
@@ -195,7 +195,7 @@ def _fitted(row: Row, entry: Options) -> Options:
     return entry["fitted"]["options"]
 
 
-def _cost(row: Row, options: Options) -> Cost:
+def cost(row: Row, options: Options) -> Cost:
     """What a replan costs with these options, at the beginning of a training episode."""
     bench, policy = prepare(row, options)
     start_episode(bench.plant, bench.keyframe, 0)

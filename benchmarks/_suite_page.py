@@ -1,4 +1,4 @@
-"""One HTML page for a suite of many rows: success of every planner on every task, or against compute, as pictures and tables."""
+"""One HTML page for a suite of many rows: success of every planner on every task, as pictures and tables."""
 
 import html
 from collections.abc import Callable, Mapping
@@ -8,30 +8,22 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ._plots import COLORS, INK, picture
+from ._plots import INK, picture
 from ._report import CSS, embedded, table
 from ._runs import write
 from ._statistics import say, say_mean, say_rate
 
 Rows = Mapping[str, Any]
-MARKERS = "osD^vPX*<>hd"
 
 
 def write_page(record: Mapping[str, Any], path: Path) -> Path:
     """Write the page of a record of `run_suite` beside it."""
     rows = {name: entry for name, entry in record["rows"].items() if "summary" in entry or "skipped" in entry}
     parts = [f"<h1>{html.escape(record['suite'])}</h1>", f"<pre>{html.escape(record['command'])}</pre>"]
-    sizes = [
-        len({budget(entry)["model_steps"] for name, entry in rows.items() if task(name) == each and "model_steps" in budget(entry)})
-        for each in tasks(rows)
-    ]
-    if max(sizes, default=0) > 1:
-        parts.append(f"<h2>Success against compute</h2>{image(lambda figure: draw_curves(figure, rows), (10.5, 4.6))}")
-    else:
-        for kind, equal in (("model_steps", "an equal number of model steps"), ("ms", "equal time")):
-            chosen = {name: entry for name, entry in rows.items() if kind in budget(entry) or not budget(entry)}
-            drawn = image(lambda figure, chosen=chosen: draw_matrix(figure, chosen), (9.5, 6.5))
-            parts.append(f"<h2>Success, {equal} a replan</h2>{drawn}")
+    for kind, equal in (("model_steps", "an equal number of model steps"), ("ms", "equal time")):
+        chosen = {name: entry for name, entry in rows.items() if kind in budget(entry) or not budget(entry)}
+        drawn = image(lambda figure, chosen=chosen: draw_matrix(figure, chosen), (9.5, 6.5))
+        parts.append(f"<h2>Success, {equal} a replan</h2>{drawn}")
     for each in tasks(rows):
         parts.append(f"<h2>{html.escape(each)}</h2>{figures({name: entry for name, entry in rows.items() if task(name) == each})}")
     head = f'<meta charset="utf-8"><title>{html.escape(record["suite"])}</title><style>{CSS.read_text(encoding="utf-8")}</style>'
@@ -104,26 +96,3 @@ def draw_matrix(figure: Figure, rows: Rows) -> None:
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("episodes that succeed, %; – does not fit the budget")
-
-
-def draw_curves(figure: Figure, rows: Rows) -> None:
-    """The rate of success with its interval over model steps a replan, a line for each planner, a panel for each task."""
-    every = list(dict.fromkeys(map(who, rows)))
-    panels = figure.subplots(1, len(tasks(rows)), sharey=True, squeeze=False)[0]
-    for axes, each in zip(panels, tasks(rows), strict=True):
-        for i, planner in enumerate(every):
-            known = [e for name, e in rows.items() if (task(name), who(name)) == (each, planner) and "summary" in e]
-            if not known:
-                continue
-            steps = [entry["summary"].get("model_steps", np.nan) for entry in known]
-            rates = np.array([[entry["summary"]["success"][key] for key in ("rate", "low", "high")] for entry in known])
-            style: Any = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
-            style |= {"linestyle": "-" if i < len(COLORS) else "--"}
-            if np.isnan(steps).all():  # a floor
-                axes.axhline(rates[0, 0], label=planner, color=style["color"], linestyle=":")
-                continue
-            axes.plot(steps, rates[:, 0], label=planner, linewidth=1.6, **style)
-            axes.fill_between(steps, rates[:, 1], rates[:, 2], color=style["color"], alpha=0.07, linewidth=0)
-        axes.set(xscale="log", title=each, xlabel="model steps a replan", ylim=(-0.03, 1.03))
-    panels[0].set_ylabel("episodes that succeed")
-    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right center")

@@ -5,10 +5,15 @@ from functools import cache, wraps
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`eqx.filter_jit` for a function whose first argument has a `problem`, with the compiler options of that problem's model."""
+    """`eqx.filter_jit` for a function whose first argument has a `problem`, with the compiler options of that problem's model.
+
+    Called while something around it is compiled, it becomes a part of that, whose options count.
+    """
 
     @cache
     def under(options: tuple[tuple[str, bool | int], ...]) -> Callable[..., Any]:
@@ -16,6 +21,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(agent, *arguments):
+        if isinstance(jnp.zeros(()), jax.core.Tracer):  # everything is traced under `jit`, even this
+            return function(agent, *arguments)
         return under(tuple(agent.problem.model.compiler_options.items()))(agent, *arguments)
 
     return call

@@ -1,5 +1,7 @@
 """The loop around a planner: time, fallback, the NumPy shell, warming up."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,10 +40,15 @@ def test_the_same_seed_gives_the_same_actions():
     assert int(first._state.tick) == 0
 
 
-def test_agents_side_by_side_act_as_each_would_alone():
-    agent = small_agent()
+@pytest.mark.parametrize("engine", ["JAX", "C"])
+def test_agents_side_by_side_act_as_each_would_alone(engine):
     keys = jax.random.split(jax.random.key(0), 3)
-    states = envs.PendulumState(jnp.array([0.5, 2.0, 3.0]), jnp.zeros(3))
+    agent, states = small_agent(), envs.PendulumState(jnp.array([0.5, 2.0, 3.0]), jnp.zeros(3))
+    if engine == "C":
+        problem: Any = envs.problem("PendulumSwingUp-v0")
+        agent = planners.Agent(problem, planners.MPPI(horizon=8, num_samples=16))
+        starts = [jax.tree.map(jnp.float32, problem.model.state(qpos=[angle])) for angle in (0.5, 2.0, 3.0)]
+        states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
     memories = jax.vmap(lambda key: agent.init(key=key))(keys)
     together, _ = jax.jit(jax.vmap(agent.act))(states, memories)
     for i, key in enumerate(keys):

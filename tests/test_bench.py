@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import _latency, _success, _suite
+from benchmarks import _compute, _latency, _success, _suite
 from benchmarks._budget import Cost, fit
-from benchmarks._episodes import start_episode
+from benchmarks._episodes import Stop, start_episode
 from benchmarks._errors import UsageError
 from benchmarks._goals import Wishes
 from benchmarks._plant import Delayed, build
+from benchmarks._plots import picture
 from benchmarks._record import Record
 from benchmarks._riccati import Riccati
 from benchmarks._row import Row
@@ -167,6 +168,29 @@ def test_a_suite_keeps_budgets_and_goes_on_where_it_stopped(tmp_path, monkeypatc
     assert "at least" in page or "least that it can do" in page
 
 
+def test_success_over_compute_is_measured_once_and_drawn(tmp_path, monkeypatch):
+    task = dataclasses.replace(_compute.TASKS["cart-pole"], shared={"horizon": 10}, steps=60, budgets=(200,))
+    monkeypatch.setattr(_compute, "TASKS", {"cart-pole": task})
+    path, console, only = tmp_path / "compute.json", Console(quiet=True), ("zero", "mppi", "predictive")
+    record, interrupted = _compute.run_compute(path, console, only=only, episodes=3)
+    assert not interrupted
+    assert [len(entry["episodes"]) for entry in record["rows"].values()] == [3, 3, 3]
+    assert 0.8 * 200 <= record["rows"]["cart-pole, mppi, 200"]["summary"]["model_steps"] <= 200
+    assert picture(lambda figure: _compute.draw(figure, record), (6.0, 3.0)).startswith(b"\x89PNG")
+    before = json.loads(path.read_text())
+    monkeypatch.setattr(_compute, "play", None)  # what is there is not played again
+    record, _ = _compute.run_compute(path, console, only=only, episodes=3)
+    assert json.loads(path.read_text()) == before
+
+
+def test_every_episode_side_by_side_is_the_one_alone():
+    entry = next(entry for entry in _compute.entries() if entry.name == "cart-pole, mppi, 1000")
+    options = {"num_samples": 64, "horizon": 50}
+    together, _ = _compute.play(entry, options, range(5, 9), Stop(), lambda: None)
+    alone = [_compute.play(entry, options, range(seed, seed + 1), Stop(), lambda: None)[0][0] for seed in (5, 8)]
+    assert [together[0], together[3]] == alone
+
+
 def test_a_loop_in_real_time_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(_latency, "SECONDS", 0.5)
     monkeypatch.setattr(_latency, "DELAYS", (0.02,))
@@ -188,7 +212,11 @@ def test_a_loop_in_real_time_is_measured(tmp_path, monkeypatch):
 def test_an_unknown_suite_or_row_is_refused(capsys):
     from benchmarks._cli import main
 
-    for arguments, said in ((["hierachy"], "hierarchy"), (["hierarchy", "--rows", "florp"], "no such row")):
+    for arguments, said in (
+        (["hierachy"], "hierarchy"),
+        (["hierarchy", "--rows", "florp"], "no such row"),
+        (["compute", "--rows", "florp"], "no such row"),
+    ):
         with pytest.raises(SystemExit):
             main(["bench", *arguments])
         assert said in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """All suites by name."""
 
-from . import cart_table, compute, constraints, gymnasium, hierarchy, planners, risk
+from . import cart_table, constraints, gymnasium, hierarchy, planners, risk
 
 SUITES = {
     "gymnasium": gymnasium.ROWS,
@@ -10,5 +10,4 @@ SUITES = {
     "constraints": constraints.ROWS,
     "risk": risk.ROWS,
     "planners": planners.ROWS,
-    "compute": compute.ROWS,
 }
