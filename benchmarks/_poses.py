@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
+
 import ebm
 import envs
 import planners
@@ -10,6 +13,7 @@ import planners
 LOOK_AHEAD = 0.7  # s: the subgoal is where the map says one should be by then
 DEPTH, WIDTH = 24, 36  # moves on the map that are planned, and rooms that are kept at each: all there are
 BRAKE = 2.0  # of the strongest action, per m/s or rad/s
+GOAL, AT_GOAL, NEAR, LATER = 0.95, 0.02, 0.6, 0.2  # m, m, m, and s that are still to come at the end of a plan; of the cart at risk
 STRIDE = 0.3  # s of a step between the map and the physics, in a tower of three levels
 
 
@@ -42,10 +46,43 @@ def as_penalty(problem: ebm.Problem, planner: Any, *, weight: float = 100.0) -> 
     return problem.relaxed(energy), planner
 
 
-def at_risk(problem: ebm.Problem, planner: Any, *, risk: str, weight: float = 3.0, num_latents: int = 8) -> tuple[Any, Any]:
-    """Guardrails as energies, which differ from world to world; and a way to make one number of them all."""
-    relaxed, _ = as_penalty(problem, planner, weight=weight)
-    return ebm.Problem(relaxed.model, relaxed.energy, risk=getattr(ebm, risk)(), num_latents=num_latents), planner
+class Late(ebm.AbstractStageEnergy):
+    """1 per second far from the goal of `CartTable-v0`, 0 at it: bounded, so that it does not drown what falling costs."""
+
+    name: str = eqx.field(static=True, default="late")
+
+    def stage(self, state, action, previous_action, time):
+        return self._away(state)
+
+    def final(self, state, time):
+        return LATER * self._away(state)
+
+    def _away(self, state: Any) -> Any:
+        return 1.0 - ebm.tolerance(state.read("joint:slider")[0] - GOAL, -AT_GOAL, AT_GOAL, margin=NEAR)
+
+
+class Fallen(ebm.AbstractStageEnergy):
+    """1 per second while a guardrail is violated."""
+
+    guardrail: ebm.AbstractGuardrail
+    name: str = eqx.field(static=True, default="fallen")
+
+    def stage(self, state, action, previous_action, time):
+        still = jnp.zeros_like(action)
+        return jnp.where(self.guardrail.stage(state, still, still, time) > 0.0, 1.0, 0.0)
+
+    def final(self, state, time):
+        return jnp.float32(0.0)
+
+
+def at_risk(
+    problem: ebm.Problem, planner: Any, *, risk: str, masses: tuple[float, float], weight: float = 3.0, num_latents: int = 8
+) -> tuple[Any, Any]:
+    """Hurry to the edge of the table with a cart of unknown mass: falling is dear, but it may be traded, and a risk measure decides."""
+    unknown: Any = problem.model
+    model = unknown.randomise({"mass": masses, "friction": (0.7, 1.3), "damping": (0.7, 1.3)})
+    energy = Late() + weight * Fallen(problem.guardrails[0]) + 0.01 * ebm.Effort(5.0)
+    return ebm.Problem(model, energy, risk=getattr(ebm, risk)(), num_latents=num_latents), planner
 
 
 def with_multipliers(problem: ebm.Problem, planner: Any, *, num_rounds: int = 3) -> tuple[Any, Any]:
