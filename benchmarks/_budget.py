@@ -7,7 +7,7 @@ import numpy as np
 
 # What a planner can do less of, in the order in which it is given up, with the least that makes sense.
 KNOBS = {"num_samples": 8, "num_starts": 1, "num_simulations": 8, "width": 2}
-KNOBS |= {"num_rounds": 1, "num_synced": 1, "num_iterations": 1, "num_refinements": 1}
+KNOBS |= {"num_rounds": 1, "num_iterations": 1, "num_refinements": 1, "num_synced": 1}
 MOST = {"num_iterations": 50, "num_refinements": 50}  # more of these changes nothing; of the others:
 MANY = 8192
 TRIES = 5
