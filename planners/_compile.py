@@ -5,8 +5,8 @@ from functools import cache, wraps
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,7 +21,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(agent, *arguments):
-        if isinstance(jnp.zeros(()), jax.core.Tracer):  # everything is traced under `jit`, even this
+        if isinstance(jnp.zeros(()), Tracer):  # everything is traced under `jit`, even this
             return function(agent, *arguments)
         return under(tuple(agent.problem.model.compiler_options.items()))(agent, *arguments)
 
