@@ -24,7 +24,7 @@ class Bench:
     installed beside ours; `two-rooms` and `objectives`, a training for every row; `rooms-planners`, `rooms-tasks`, `rooms-chance`
     and `rooms-speed`, in a model that was trained."""
     rows: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = ()
-    """Only these rows: names, or parts of names. Repeatable. Not for `realtime`, `peers` and `rooms-speed`."""
+    """Only these rows: names, or parts of names. Repeatable. Not for `peers` and `rooms-speed`."""
     episodes: Annotated[int | None, tyro.conf.arg(metavar="COUNT", help_behavior_hint="")] = None
     """At most so many per row, for a quick look."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = RESULTS
@@ -120,11 +120,12 @@ def _peers(options: Bench, console: Any) -> None:
 def _realtime(options: Bench, console: Any) -> None:
     from rich.table import Table
 
-    from ._latency import run_realtime
+    from . import _latency
     from ._statistics import say, say_rate
 
     path = options.out / "realtime.json"
-    record, interrupted = run_realtime(path, console, episodes=options.episodes)
+    _check(options.rows, [_latency.label(delay, ahead) for delay in _latency.DELAYS for ahead in (True, False)])
+    record, interrupted = _latency.run_realtime(path, console, only=options.rows, episodes=options.episodes)
     table = Table(title="realtime: 100 Hz, one core busy", title_justify="left")
     columns = ("delay", "success", "not fallen", "lateness p50 / p99 / p99.9, ms", "missed", "action() p99, ms", "plan, ms", "late plans")
     for column in columns:

@@ -35,15 +35,22 @@ OPTIONS = {"horizon": 20, "num_samples": 24, "noise": 0.15}  # quick and fine: c
 SETTINGS = {"period": PERIOD, "seconds": SECONDS, "plant_mass": MASS, "num_latents": NUM_LATENTS, "planner": "mppi", "options": OPTIONS}
 
 
-def run_realtime(path: Path, console: Console, *, episodes: int | None) -> tuple[Entry, bool]:
+def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), episodes: int | None = None) -> tuple[Entry, bool]:
     """Every row that is not finished; the record, and whether it was interrupted."""
     record = Record(path, "realtime")
-    rows = {label(delay, ahead): SETTINGS | {"delay": delay, "compensated": ahead} for delay in DELAYS for ahead in (True, False)}
+    runs = [(delay, ahead) for delay in DELAYS for ahead in (True, False)]
+    rows: dict[str, Entry] = {label(*run): SETTINGS | dict(zip(("delay", "compensated"), run, strict=True)) for run in runs}
+    for settings in rows.values():
+        if settings["delay"] and settings["compensated"]:  # who knows that brakes come late keeps more room for them
+            settings["room"] = "for the delay, too"
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
     entries = {name: record.entry(name, settings, seeds) for name, settings in rows.items()}
     env = envs.CartTableEnv(seconds=SECONDS, period=PERIOD)
     scale_plant(env, MASS)
-    agent = planners.Agent(envs.cart_table(num_latents=NUM_LATENTS), planners.planner("mppi", **OPTIONS), ebm.Direct())
+    agents = {
+        delay: planners.Agent(envs.cart_table(num_latents=NUM_LATENTS, latency=delay), planners.planner("mppi", **OPTIONS), ebm.Direct())
+        for delay in DELAYS
+    }
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         with Stop() as stop, bar(console) as progress:
@@ -51,8 +58,10 @@ def run_realtime(path: Path, console: Console, *, episodes: int | None) -> tuple
             for seed in seeds[:episodes]:  # episodes take turns: what else the machine does falls on all rows alike
                 for name, settings in rows.items():
                     episode = next((e for e in entries[name]["episodes"] if e["seed"] == seed), None)
-                    if episode is None and not stop.asked:
-                        episode = drive(env, agent, settings["delay"], settings["compensated"], seed, lambda: stop.asked)
+                    asked = not only or any(part in name for part in only)
+                    if episode is None and asked and not stop.asked:
+                        delay, ahead = settings["delay"], settings["compensated"]
+                        episode = drive(env, agents[delay if ahead else 0.0], delay, ahead, seed, lambda: stop.asked)
                         if not stop.asked:
                             entries[name]["episodes"].append(episode)
                             record.save(rows)

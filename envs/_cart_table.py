@@ -37,18 +37,25 @@ WHEELS = ("site:wheel_left", "site:wheel_right")
 class RoomToBrake(ebm.AbstractGuardrail):
     """A cart that was shoved outwards at this moment, and then braked with all there is, would stop with its wheels on the table.
 
-    `|x| + half wheelbase + (v + Δv)² / 2a + (v + Δv) · period − half length`, in m, for either edge. A shove uses the room up for a moment.
+    `|x| + half wheelbase + (v + Δv)² / 2a + (v + Δv) · reaction − half length`, in m, for either edge. A shove uses the room up for a
+    moment.
+
+    **Arguments:**
+
+    - `shove`: that must be survived, m/s. `deceleration`: that is certain, m/s².
+    - `reaction`: s from a shove to the brakes: a control period, and what actions are late by.
     """
 
     shove: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=SHOVE)
     deceleration: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=FORCE_LIMIT / UNCERTAIN["mass"][1])
+    reaction: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=PERIOD)
     scale: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=HALF_WHEELBASE)
     name: str = eqx.field(static=True, default="room to brake after a shove")
 
     def stage(self, state, action, previous_action, time):
         position, speed = state.read("joint:slider")[0], state.read("velocity:joint:slider")[0]
         outward = jnp.maximum(jnp.stack([speed, -speed]) + self.shove, 0.0)
-        stop = outward**2 / (2.0 * self.deceleration) + outward * PERIOD
+        stop = outward**2 / (2.0 * self.deceleration) + outward * self.reaction
         return jnp.max(jnp.stack([position, -position]) + HALF_WHEELBASE + stop - TABLE_HALF_LENGTH)
 
 
@@ -160,7 +167,9 @@ class CartTableEnv(AbstractMujocoEnv):
         return complete and all(info["at_goal"] for info in last) and not any(info["fallen"] for info in history)
 
 
-def cart_table(*, guarded: bool = True, goal: ArrayLike | None = None, mass: ArrayLike = 1.0, num_latents: int = 4) -> ebm.Problem:
+def cart_table(
+    *, guarded: bool = True, goal: ArrayLike | None = None, mass: ArrayLike = 1.0, num_latents: int = 4, latency: ArrayLike = 0.0
+) -> ebm.Problem:
     """The problem of `CartTable-v0`: stand still at the goal, and keep the wheels on the table even if the cart is too heavy.
 
     **Arguments:**
@@ -169,6 +178,7 @@ def cart_table(*, guarded: bool = True, goal: ArrayLike | None = None, mass: Arr
     - `goal`: of the cart's centre, m; default 5 cm from the right edge.
     - `mass`: of the cart in the plan model, kg, which a heavier plant may exceed by up to 60 %.
     - `num_latents`: in how many worlds, of different mass and friction, each plan is tried.
+    - `latency`: s that actions are late by, as far as it is known: room to brake must do for these, too.
 
     **Returns:**
 
@@ -180,7 +190,9 @@ def cart_table(*, guarded: bool = True, goal: ArrayLike | None = None, mass: Arr
     rest = 0.1 * ebm.Velocity("joint:slider", tolerance=0.1, name="rest")
     energy = reach + rest + 0.1 * ebm.Effort(FORCE_LIMIT)
     table = ebm.KeepInside(_wheels, -TABLE_HALF_LENGTH, TABLE_HALF_LENGTH, scale=HALF_WHEELBASE, name="wheels stay on the table")
-    return ebm.Problem(model, energy, guardrails=(table, RoomToBrake()) if guarded else (), num_latents=num_latents)
+    return ebm.Problem(
+        model, energy, guardrails=(table, RoomToBrake(reaction=PERIOD + latency)) if guarded else (), num_latents=num_latents
+    )
 
 
 def _wheels(state: PhysicsState) -> Float[Array, "2"]:

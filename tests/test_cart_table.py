@@ -197,16 +197,17 @@ def test_the_guardrail_expects_a_heavier_cart():
     assert uncertain.violations["wheels stay on the table"].max() > 0
 
 
-def test_room_to_brake_suffices_for_the_worst_shove():
-    # at the border of the guardrail: a shove of the largest size, one period to notice it, and full braking of the heaviest cart
-    problem = envs.cart_table()
+@pytest.mark.parametrize("latency", [0.0, 0.05])
+def test_room_to_brake_suffices_for_the_worst_shove(latency):
+    # at the border of the guardrail: a shove of the largest size, the time until brakes take effect, and full braking of the heaviest cart
+    problem = envs.cart_table(latency=latency)
     room = problem.guardrails[1]
     for position in (0.5, 0.8, 0.94):
         speeds = jnp.linspace(-0.3, 3.0, 2000)
         states = [problem.model.state(qpos=np.r_[position, np.zeros(4)], qvel=np.r_[float(v), np.zeros(4)]) for v in speeds[::100]]
         allowed = [s.qvel[0] for s in states if float(room.stage(s, jnp.zeros(1), jnp.zeros(1), jnp.zeros(()))) <= 0]
         fastest = max(allowed) + 0.3
-        travelled = fastest * 0.02 + fastest**2 / (2 * 5.0 / 1.6)
+        travelled = fastest * (0.02 + latency) + fastest**2 / (2 * 5.0 / 1.6)
         assert position + 0.02 + travelled <= 1.0 + 1e-5
         assert len(allowed) < len(states)
 
