@@ -80,10 +80,8 @@ class ILQR(AbstractPlanner):
         check_requirements(self, problem)
         key, noise_key = jax.random.split(key)
         box = problem.action_space
-        rest = box.rest
-        actions = box.clip(rest + self.noise * box.half_range * white((self.horizon, box.size), key=noise_key))
-        now = ebm.Now(0, rest, 0.0)
-        trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, now, problem.dt)
+        actions = box.clip(box.rest + self.noise * box.half_range * white((self.horizon, box.size), key=noise_key))
+        trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, ebm.Now(0, box.rest, 0.0), problem.dt)
         tangent = eqx.filter_eval_shape(problem.model.linearize, trajectory).B.shape[-2]
         gain, memory = jnp.zeros((self.horizon, box.size, tangent)), jnp.zeros((self.horizon, box.size, box.size))
         return ILQRState(Reference(actions, trajectory.states, gain, memory), jnp.zeros(()), self.damping, key)
@@ -101,8 +99,8 @@ class ILQR(AbstractPlanner):
         last = jax.tree.map(lambda leaf: _later(leaf, whole), plan_state.last)
         start = problem.project(last.actions, now)
 
-        def judge(tried, otherwise):
-            tried = jax.vmap(lambda tried: problem.project(jnp.where(jnp.isfinite(tried), tried, otherwise), now))(tried)
+        def judge(tried):
+            tried = jax.vmap(lambda actions: problem.project(jnp.where(jnp.isfinite(actions), actions, tried[0]), now))(tried)
             values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
             best = jnp.argmin(jnp.where(values.finite, merit(values, self.penalty), jnp.inf))  # the first of equals
             return best, tried[best], ebm.pick(values, best)
@@ -111,17 +109,16 @@ class ILQR(AbstractPlanner):
             actions, damping, *_ = carry
             trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, now, problem.dt)
             tried, gain, memory = self._candidates(problem, trajectory, unit, bounds, damping)
-            best, actions, value = judge(tried, actions)
+            best, actions, value = judge(tried)
             damping = jnp.clip(damping * jnp.where(best > 0, EASIER, HARDER), LEAST_DAMPING, MOST_DAMPING)
             return (actions, damping, gain, memory), value
 
         law = ebm.Feedback(jnp.zeros_like(start), last.gain, last.memory, bounds.low, bounds.high)
         corrected = problem.model.follow(ebm.Trajectory(last.states, last.actions, now, problem.dt), law, state)
-        _, begin, _ = judge(jnp.stack([start, corrected]), start)
-        carry = begin, plan_state.damping, last.gain, last.memory
+        carry = judge(jnp.stack([start, corrected]))[1], plan_state.damping, last.gain, last.memory
         (actions, damping, gain, memory), values = jax.lax.scan(improve, carry, length=self.num_iterations)
-        value = ebm.pick(values, -1)
-        good = value.finite & ebm.all_finite(state) & ebm.all_finite((gain, memory))
+        good = (value := ebm.pick(values, -1)).finite & ebm.all_finite(state)
+        gain, memory = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (gain, memory))
         new = Reference(actions, value.trajectory.states, gain, memory), jnp.minimum(damping, self.damping)
         old = eqx.tree_at(lambda r: r.actions, last, start), self.damping
         last, damping = jax.tree.map(lambda new, old: jnp.where(good, new, old), new, old)
