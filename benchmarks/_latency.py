@@ -31,6 +31,7 @@ DELAYS = (0.0, 0.02, 0.05, 0.1)  # s
 EPISODES, FIRST_SEED = 50, 1000
 BIN = 0.02  # ms: how finely latenesses are counted
 NUM_LATENTS = 2
+ROOM = 0.5  # of the delay, for which room to brake is kept: with all of it the goal would be out of reach; chosen on seeds 100 … 117
 OPTIONS = {"horizon": 20, "num_samples": 24, "noise": 0.15}  # quick and fine: chosen on seeds 0 … 7
 SETTINGS = {"period": PERIOD, "seconds": SECONDS, "plant_mass": MASS, "num_latents": NUM_LATENTS, "planner": "mppi", "options": OPTIONS}
 
@@ -42,13 +43,15 @@ def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), ep
     rows: dict[str, Entry] = {label(*run): SETTINGS | dict(zip(("delay", "compensated"), run, strict=True)) for run in runs}
     for settings in rows.values():
         if settings["delay"] and settings["compensated"]:  # who knows that brakes come late keeps more room for them
-            settings["room"] = "for the delay, too"
+            settings["room"] = ROOM
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
     entries = {name: record.entry(name, settings, seeds) for name, settings in rows.items()}
     env = envs.CartTableEnv(seconds=SECONDS, period=PERIOD)
     scale_plant(env, MASS)
     agents = {
-        delay: planners.Agent(envs.cart_table(num_latents=NUM_LATENTS, latency=delay), planners.planner("mppi", **OPTIONS), ebm.Direct())
+        delay: planners.Agent(
+            envs.cart_table(num_latents=NUM_LATENTS, latency=ROOM * delay), planners.planner("mppi", **OPTIONS), ebm.Direct()
+        )
         for delay in DELAYS
     }
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
