@@ -183,6 +183,7 @@ def test_success_over_compute_is_measured_once_and_drawn(tmp_path, monkeypatch):
     assert json.loads(path.read_text()) == before
 
 
+@pytest.mark.slow
 def test_every_episode_side_by_side_is_the_one_alone():
     entry = next(entry for entry in _compute.entries() if entry.name == "cart-pole, mppi, 1000")
     options = {"num_samples": 64, "horizon": 50}
