@@ -18,7 +18,7 @@ import ebm
 import envs
 import planners
 
-from ._budget import KNOBS, Cost, fit
+from ._budget import Cost, fit
 from ._episodes import Stop
 from ._plots import COLORS
 from ._poses import POSES
@@ -27,7 +27,7 @@ from ._record import Record
 from ._row import Row
 from ._session import bar
 from ._statistics import rate, say, say_rate
-from ._suite import cost
+from ._suite import cost, knobs
 
 BUDGETS = (1000, 2000, 4000, 8000, 16000, 32000)  # model steps a replan
 CHUNK = 20  # replans that are compiled into one program, and between which one may stop
@@ -55,7 +55,8 @@ class Task:
     - `counted`: a row of a suite on the C engine, with which the model steps of a replan are counted.
     - `shared`: what all planners are told; each takes the options that it has.
     - `steps`: control periods of an episode; `every`: those between replans; `delay`: those that actions come late.
-    - `budgets`: model steps a replan. `policies`: what else competes, as the options of its own.
+    - `episodes`: of every point. `said`: what the record says of plant and plan model.
+    - `budgets`: model steps a replan. `posed`: what competes besides, by name: planner, options and pose.
     """
 
     begin: Callable[[range], Episodes]
@@ -168,7 +169,7 @@ def run_compute(path: Path, console: Any, *, only: tuple[str, ...] = (), episode
     **Arguments:**
 
     - `path`: of the record, which is read first, if there is one. `only`: names of points, or parts of names; all if empty.
-    - `episodes`: so many of each, for a quick look.
+    - `episodes`: at most so many of each, for a quick look; a point that has more keeps them.
     """
     record, every = Record(path, "compute"), entries()
     measured: dict[Any, Cost] = {}
@@ -177,9 +178,10 @@ def run_compute(path: Path, console: Any, *, only: tuple[str, ...] = (), episode
             if stop.asked or (only and not any(part in entry.name for part in only)):
                 continue
             task = TASKS[entry.task]
-            seeds = range(FIRST_SEED, FIRST_SEED + (episodes or task.episodes))
-            kept = record.entry(entry.name, _settings(entry), seeds, ("fitted", "skipped", "summary"))
-            if "skipped" in kept or len(kept["episodes"]) == len(seeds):
+            every_seed = range(FIRST_SEED, FIRST_SEED + task.episodes)
+            kept = record.entry(entry.name, _settings(entry), every_seed, ("fitted", "skipped", "summary"))
+            seeds = every_seed[:episodes]
+            if "skipped" in kept or len(kept["episodes"]) >= len(seeds):
                 continue
             shown = progress.add_task(f"compute: {entry.name}", total=task.steps, state="")
             options: Mapping[str, Any] = {}
@@ -296,7 +298,7 @@ def _fitted(entry: Entry, measured: dict[Any, Cost]) -> dict[str, Any]:
             measured[which] = cost(row, options)
         return measured[which]
 
-    found = fit(tuple(knob for knob in KNOBS if knob in _known(planner)), row.budget, measure)
+    found = fit(knobs(planner), row.budget, measure)
     if found.options is None:
         return {"skipped": f"The least that it can do takes {found.cost.model_steps:.0f} model steps."}
     return {"fitted": {"options": found.options, "model_steps": found.cost.model_steps}}

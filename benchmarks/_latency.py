@@ -38,8 +38,7 @@ SETTINGS = {"period": PERIOD, "seconds": SECONDS, "plant_mass": MASS, "num_laten
 def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), episodes: int | None = None) -> tuple[Entry, bool]:
     """Every row that is not finished; the record, and whether it was interrupted."""
     record = Record(path, "realtime")
-    runs = [(delay, ahead) for delay in DELAYS for ahead in (True, False)]
-    rows: dict[str, Entry] = {label(*run): SETTINGS | dict(zip(("delay", "compensated"), run, strict=True)) for run in runs}
+    rows = {label(delay, ahead): SETTINGS | {"delay": delay, "compensated": ahead} for delay in DELAYS for ahead in (True, False)}
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
     entries = {name: record.entry(name, settings, seeds) for name, settings in rows.items()}
     env = envs.CartTableEnv(seconds=SECONDS, period=PERIOD)
@@ -54,8 +53,7 @@ def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), ep
                     episode = next((e for e in entries[name]["episodes"] if e["seed"] == seed), None)
                     asked = not only or any(part in name for part in only)
                     if episode is None and asked and not stop.asked:
-                        delay, ahead = settings["delay"], settings["compensated"]
-                        episode = drive(env, agent, delay, ahead, seed, lambda: stop.asked)
+                        episode = drive(env, agent, settings["delay"], settings["compensated"], seed, lambda: stop.asked)
                         if not stop.asked:
                             entries[name]["episodes"].append(episode)
                             record.save(rows)

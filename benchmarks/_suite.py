@@ -186,13 +186,18 @@ def _fitted(row: Row, entry: Options) -> Options:
     `ValueError` if the least that the planner can do is more.
     """
     if "fitted" not in entry:
-        known = inspect.signature(planners.PLANNERS[cast(str, row.planner)]).parameters
-        found: Fit = fit(tuple(knob for knob in KNOBS if knob in known), row.budget, lambda options: cost(row, options))
+        found: Fit = fit(knobs(cast(str, row.planner)), row.budget, lambda options: cost(row, options))
         if found.options is None:
             steps, ms = found.cost
             raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")
         entry["fitted"] = {"options": found.options, **found.cost._asdict()}
     return entry["fitted"]["options"]
+
+
+def knobs(planner: str) -> tuple[str, ...]:
+    """What this planner can do less of, in the order in which it is given up."""
+    known = inspect.signature(planners.PLANNERS[planner]).parameters
+    return tuple(knob for knob in KNOBS if knob in known)
 
 
 def cost(row: Row, options: Options) -> Cost:

@@ -61,10 +61,10 @@ def to_knots(basis: AbstractBasis, actions: Float[Array, "*batch horizon action"
     return jnp.linalg.pinv(curves) @ actions
 
 
-def shift(knots: Float[Array, "*batch knot action"], count: Float[Array, ""]) -> Float[Array, "*batch knot action"]:
-    """Drop `count` whole knots at the front and repeat the last one at the end."""
-    index = jnp.clip(jnp.arange(knots.shape[-2]) + count.astype(jnp.int32), 0, knots.shape[-2] - 1)
-    return jnp.take(knots, index, axis=-2)
+def shift(knots: Array, count: Float[Array, ""], axis: int = -2) -> Array:
+    """Drop `count` whole knots at the front of an axis, by default of shape (*batch, knot, action), and repeat the last one at the end."""
+    index = jnp.clip(jnp.arange(knots.shape[axis]) + count.astype(jnp.int32), 0, knots.shape[axis] - 1)
+    return jnp.take(knots, index, axis=axis)
 
 
 def move_on(

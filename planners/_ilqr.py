@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 import ebm
 
-from ._basis import ZeroOrder, move_on
+from ._basis import ZeroOrder, move_on, shift
 from ._dense import dense
 from ._expansion import expand, merit
 from ._planner import AbstractPlanner, check_requirements, finish
@@ -96,7 +96,7 @@ class ILQR(AbstractPlanner):
         whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
         unit = jnp.where(problem.action_space.half_range > 0, problem.action_space.half_range, 1.0)
         bounds = problem.bounds(now, self.horizon)
-        last = jax.tree.map(lambda leaf: _later(leaf, whole), plan_state.last)
+        last = jax.tree.map(lambda leaf: shift(leaf, whole, axis=0), plan_state.last)
         start = problem.project(last.actions, now)
 
         def judge(tried):
@@ -117,7 +117,8 @@ class ILQR(AbstractPlanner):
         corrected = problem.model.follow(ebm.Trajectory(last.states, last.actions, now, problem.dt), law, state)
         carry = judge(jnp.stack([start, corrected]))[1], plan_state.damping, last.gain, last.memory
         (actions, damping, gain, memory), values = jax.lax.scan(improve, carry, length=self.num_iterations)
-        good = (value := ebm.pick(values, -1)).finite & ebm.all_finite(state)
+        value = ebm.pick(values, -1)
+        good = value.finite & ebm.all_finite(state)
         gain, memory = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (gain, memory))
         new = Reference(actions, value.trajectory.states, gain, memory), jnp.minimum(damping, self.damping)
         old = eqx.tree_at(lambda r: r.actions, last, start), self.damping
@@ -143,8 +144,3 @@ class ILQR(AbstractPlanner):
 
         # a step of no size is the plan so far, bit for bit
         return jnp.concatenate([actions[None], jax.vmap(follow)(sizes[1:])]), gain, memory
-
-
-def _later(leaf: Array, count: Array) -> Array:
-    """Drop `count` entries at the front and repeat the last one at the end."""
-    return jnp.take(leaf, jnp.clip(jnp.arange(leaf.shape[0]) + count.astype(jnp.int32), 0, leaf.shape[0] - 1), axis=0)
