@@ -1,6 +1,7 @@
 """Run the rows of a suite into one record, which is on disk after every episode; whoever interrupts it can go on later."""
 
 import inspect
+import json
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ def run_suite(
     - `only`: names of rows, or parts of names; all if empty. `episodes`: at most so many per row.
     """
     record, order = Record(path, name), [row.name for row in rows]
+    measured: dict[str, Cost] = {}
     with Stop() as stop, bar(console) as progress:
         for row in rows:
             if stop.asked or (only and not any(part in row.name for part in only)):
@@ -57,7 +59,7 @@ def run_suite(
                 continue
             task = progress.add_task(f"{name}: {row.name}", total=None, state="")
             try:
-                bench, policy = prepare(row, _fitted(row, entry) if row.budget else {})
+                bench, policy = prepare(row, _fitted(row, entry, measured) if row.budget else {})
             except ValueError as error:
                 if not row.budget:
                     raise
@@ -178,15 +180,26 @@ def _some(values: list[float]) -> list[float]:
     return values if len(values) <= TIMES_KEPT else [values[i * len(values) // TIMES_KEPT] for i in range(TIMES_KEPT)]
 
 
-def _fitted(row: Row, entry: Options) -> Options:
-    """Options with which a replan stays within the row's budget: measured once, and kept in its entry.
+def _fitted(row: Row, entry: Options, measured: dict[str, Cost]) -> Options:
+    """Options with which a replan stays within the row's budget: found once, and kept in its entry.
+
+    **Arguments:**
+
+    - `measured`: what is known of the costs of this planner and others, whatever the budget; what is found out comes to it.
 
     **Raises:**
 
     `ValueError` if the least that the planner can do is more.
     """
+
+    def measure(options: Options) -> Cost:
+        asked = json.dumps([row.settings | {"budget": None}, options], sort_keys=True)
+        if asked not in measured:
+            measured[asked] = cost(row, options)
+        return measured[asked]
+
     if "fitted" not in entry:
-        found: Fit = fit(knobs(cast(str, row.planner)), row.budget, lambda options: cost(row, options))
+        found: Fit = fit(knobs(cast(str, row.planner)), row.budget, measure)
         if found.options is None:
             steps, ms = found.cost
             raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")

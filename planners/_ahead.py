@@ -1,5 +1,6 @@
 """Plans with times, made for the moment at which they will take effect."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from ._planner import Plan
 
 RECENT = 2048  # planning times that are looked at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
+EARLY = 0.25  # of a step, by which an action may come before its time: a loop's clock is not exact, and may tick twice in a step
 KEPT = 4  # plans: what was sent while a plan was being made may come from an older one
 
 
@@ -31,7 +33,7 @@ class Published(NamedTuple):
 
     def at(self, effect: float, dt: float) -> np.ndarray:
         """The action that takes effect then (s on the clock); the first or last one outside the plan."""
-        index = round((effect - self.begins) / dt)
+        index = math.floor((effect - self.begins) / dt + EARLY)
         return self.actions[min(max(index, 0), len(self.actions) - 1)]
 
 
@@ -82,20 +84,25 @@ class Ahead:
 
     def due(self, effect: float) -> Published | None:
         """The newest plan that has begun by then; a plan made ahead of time waits for its moment."""
-        plans, half = self.plans, 0.5 * self.agent.problem.dt
-        return next((plan for plan in plans if plan.begins <= effect + half), plans[-1] if plans else None)
+        plans, early = self.plans, EARLY * self.agent.problem.dt
+        return next((plan for plan in plans if plan.begins <= effect + early), plans[-1] if plans else None)
+
+    def _sent(self, effect: float) -> np.ndarray:
+        """What takes effect then, as far as it is known."""
+        plan = self.due(effect)
+        return self.rest if plan is None else plan.at(effect, self.agent.problem.dt)
 
     def think(self, observation: Any, seen: float) -> None:
         """Make one plan and publish it."""
         began, dt = self.clock(), self.agent.problem.dt
         expected = float(np.percentile(list(self.durations) or [0.0], CAUTION)) if self.deadline is None else self.deadline
-        effect = began + expected + self.latency if self.compensate else seen
-        ahead = min(round(max(effect - seen, 0.0) / dt), self.agent.planner.horizon)
+        wait = began + expected + self.latency - seen if self.compensate else 0.0
+        ahead = min(round(max(wait, 0.0) / dt), self.agent.planner.horizon)
+        effect = seen + ahead * dt  # whole steps of the model, which knows no state between them
         committed = np.tile(self.rest, (self.agent.planner.horizon, 1))
         for k in range(ahead):
-            plan = self.due(seen + k * dt)
-            committed[k] = self.rest if plan is None else plan.at(seen + k * dt, dt)
-        held = committed[ahead - 1] if ahead else self._memory.action
+            committed[k] = 0.5 * (self._sent(seen + k * dt) + self._sent(seen + (k + 0.5) * dt))
+        held = self._sent(effect - 0.5 * dt) if ahead else self._memory.action
         elapsed = effect - self.plans[0].begins if self.plans else 0.0
         tick = max(round((effect - self._began) / dt), 0)
         sensed = to_arrays(self.agent.perceiver.sense(self.agent.problem.model, observation))

@@ -33,6 +33,7 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
     - `choices`: the actions to choose from; by default a grid of `resolution` values per actuator.
     - `momentum`: how much of the old probabilities stays at an update.
     - `least`: the share of all probability that is spread evenly, so that no choice dies out.
+    - `renewed`: the share that is spread evenly once more when a plan begins, so that what was settled before can be found wrong.
     """
 
     horizon: int = eqx.field(static=True, default=25)
@@ -44,6 +45,7 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
     elites: int | None = eqx.field(static=True, default=None)
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.2)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
+    renewed: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
 
     def __check_init__(self):
         for name, low in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1), ("hold", 1), ("resolution", 2)):
@@ -80,7 +82,8 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
         before = shift(plan_state.probabilities, whole)
         # what lies beyond the last plan is as good as unknown
         known = (jnp.arange(count) + whole < count)[:, None]
-        start = jnp.where(known, before, 1.0 / choices.shape[0])
+        last = jnp.where(known, before, 1.0 / choices.shape[0])
+        start = (1.0 - self.renewed) * last + self.renewed / choices.shape[0]
 
         def judge(sequence):
             actions = problem.project(basis(choices[sequence], positions), now)
@@ -93,6 +96,6 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
         tried = jax.vmap(judge)(jnp.concatenate([best, jnp.argmax(belief, axis=1)[None]]))
         actions, value = ebm.pick(tried, rank(tried[1]).best)
         good = value.finite & ebm.all_finite(state)
-        fallback = problem.project(basis(choices[jnp.argmax(start, axis=1)], positions), now)
+        fallback = problem.project(basis(choices[jnp.argmax(last, axis=1)], positions), now)
         plan = finish(state, jnp.where(good, actions, fallback), value)
-        return plan, CategoricalState(jnp.where(good, belief, start), phase, key)
+        return plan, CategoricalState(jnp.where(good, belief, last), phase, key)

@@ -11,6 +11,7 @@ from worlds import Cart, Slider
 
 import ebm
 import planners
+from planners._ahead import Published
 
 
 class Slow(ebm.AbstractStageEnergy):
@@ -100,6 +101,37 @@ def test_a_plan_begins_in_the_state_in_which_its_first_action_will_act():
             np.testing.assert_allclose(plan.trajectory.states.speed[0], expected.speed[-1], atol=1e-5)
             np.testing.assert_allclose(plan.trajectory.now.previous_action, due[-1], atol=1e-5)
             assert controller._ahead.plans[0].begins == pytest.approx(clock[0] + latency)
+    finally:
+        controller.stop()
+
+
+@pytest.mark.parametrize("late", [-0.2, 0.0, 0.2])
+def test_a_loop_that_ticks_twice_a_step_sends_every_action_twice(late):
+    plan = Published(np.arange(4.0)[:, None], 7.0, 7.0, None)  # pyright: ignore[reportArgumentType]
+    twice = [float(plan.at(7.0 + 0.02 * (0.5 * k + late), 0.02)[0]) for k in range(6)]
+    assert twice == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
+    once = [float(plan.at(7.0 + 0.02 * (k + late), 0.02)[0]) for k in range(6)]
+    assert once == [0.0, 1.0, 2.0, 3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("taken", [0.0, 0.007, 0.013, 0.03])
+def test_a_plan_begins_whole_steps_after_what_was_seen(taken):
+    clock, latency, model = [50.0], 0.05, Cart()
+    controller = planners.Realtime(agent(), latency=latency, clock=lambda: clock[0]).start(model.example_state())
+    try:
+        clock[0] += 0.1
+        state = Slider(jnp.float32(0.1), jnp.float32(0.8))
+        controller._ahead.durations.append(taken)
+        sent = controller._ahead
+        actions = [[0.5 * (sent._sent(clock[0] + k * model.dt) + sent._sent(clock[0] + (k + 0.5) * model.dt))] for k in range(5)]
+        sent.think(state, clock[0])
+        begins, plan = sent.plans[0].begins, controller.plan
+        assert plan is not None
+        steps = (begins - clock[0]) / model.dt
+        assert steps == pytest.approx(round(steps), abs=1e-6)
+        assert abs(begins - clock[0] - latency - np.percentile(list(sent.durations)[:-1], 90)) <= 0.5 * model.dt + 1e-9
+        expected = model.rollout(state, jnp.asarray(np.reshape(actions, (5, 1))))
+        np.testing.assert_allclose(plan.trajectory.states.position[0], expected.position[round(steps)], atol=1e-5)
     finally:
         controller.stop()
 
