@@ -124,7 +124,7 @@ def _realtime(options: Bench, console: Any) -> None:
     from ._statistics import say, say_rate
 
     path = options.out / "realtime.json"
-    _check(options.rows, [_latency.label(delay, ahead) for delay in _latency.DELAYS for ahead in (True, False)])
+    _check(options.rows, list(_latency.every_row()))
     record, interrupted = _latency.run_realtime(path, console, only=options.rows, episodes=options.episodes)
     table = Table(title="realtime: 100 Hz, one core busy", title_justify="left")
     columns = ("delay", "success", "not fallen", "lateness p50 / p99 / p99.9, ms", "missed", "action() p99, ms", "plan, ms", "late plans")

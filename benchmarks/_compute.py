@@ -1,7 +1,6 @@
 """`ebm bench compute`: success against inference-time compute, for every planner: a whole closed loop over many episodes is one program."""
 
 import dataclasses
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,9 +19,9 @@ import planners
 
 from ._budget import Cost, fit
 from ._episodes import Stop
-from ._plots import COLORS
+from ._plots import curve
 from ._poses import POSES
-from ._recommended import make
+from ._recommended import accepted, make
 from ._record import Record
 from ._row import Row
 from ._session import bar
@@ -32,7 +31,6 @@ from ._suite import cost, knobs
 BUDGETS = (1000, 2000, 4000, 8000, 16000, 32000)  # model steps a replan
 CHUNK = 20  # replans that are compiled into one program, and between which one may stop
 FLOORS = ("zero", "random")
-MARKERS = "osD^vPX*<>hd"
 LEFT_OUT = ("lagrangian",)  # without guardrails it is `gradient`
 
 
@@ -158,7 +156,7 @@ def entries() -> list[Entry]:
         every += [Entry(name, floor, {}, None, None) for floor in FLOORS]
         known = {planner: {"planner": planner, "options": task.shared} for planner in planners.PLANNERS if planner not in LEFT_OUT}
         for called, said in (known | dict(task.posed)).items():
-            options = {"planner": said["planner"]} | _accepted(said["planner"], said["options"])
+            options = {"planner": said["planner"]} | accepted(said["planner"], said["options"])
             every += [Entry(name, called, options, said.get("pose"), budget) for budget in task.budgets]
     return every
 
@@ -318,14 +316,6 @@ def _settings(entry: Entry) -> dict[str, Any]:
     return said | ({"pose": entry.pose} if entry.pose else {}) | ({"budget": {"model_steps": entry.budget}} if entry.budget else {})
 
 
-def _accepted(planner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key in _known(planner)}
-
-
-def _known(planner: str) -> Any:
-    return inspect.signature(planners.PLANNERS[planner]).parameters
-
-
 def table(record: Mapping[str, Any]) -> Any:
     """Success of every planner with every budget."""
     from rich.table import Table
@@ -350,12 +340,8 @@ def draw(figure: Any, record: Mapping[str, Any]) -> None:
     panels = figure.subplots(1, len(TASKS), sharey=True, squeeze=False)[0]
     for axes, task in zip(panels, TASKS, strict=True):
         for i, planner in enumerate(everyone):
-            curve = [entry["summary"] for name, entry in known.items() if points[name][:2] == (task, planner)]
-            style: Any = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5, "linewidth": 1.5}
-            rates = np.array([[summary["success"][key] for key in ("rate", "low", "high")] for summary in curve]).reshape(-1, 3)
-            steps = [summary["model_steps"] for summary in curve]
-            axes.plot(steps, rates[:, 0], label=planner, linestyle="-" if i < len(COLORS) else "--", **style)
-            axes.fill_between(steps, rates[:, 1], rates[:, 2], color=style["color"], alpha=0.06, linewidth=0)
+            measured = [entry["summary"] for name, entry in known.items() if points[name][:2] == (task, planner)]
+            curve(axes, [point["model_steps"] for point in measured], [point["success"] for point in measured], i, planner)
         floors = [known[f"{task}, {floor}"]["summary"]["success"]["rate"] for floor in FLOORS if f"{task}, {floor}" in known]
         if floors:
             axes.axhline(max(floors), color="#6b7785", linestyle=":", linewidth=1.2, label="zero, random")

@@ -38,7 +38,7 @@ SETTINGS = {"period": PERIOD, "seconds": SECONDS, "plant_mass": MASS, "num_laten
 def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), episodes: int | None = None) -> tuple[Entry, bool]:
     """Every row that is not finished; the record, and whether it was interrupted."""
     record = Record(path, "realtime")
-    rows = {label(delay, ahead): SETTINGS | {"delay": delay, "compensated": ahead} for delay in DELAYS for ahead in (True, False)}
+    rows = every_row()
     seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
     entries = {name: record.entry(name, settings, seeds) for name, settings in rows.items()}
     env = envs.CartTableEnv(seconds=SECONDS, period=PERIOD)
@@ -68,9 +68,14 @@ def run_realtime(path: Path, console: Console, *, only: tuple[str, ...] = (), ep
     return record.data, stop.asked
 
 
-def label(delay: float, ahead: bool) -> str:
-    """The name of a row."""
-    return f"{1e3 * delay:.0f} ms, {'looking ahead' if ahead else 'as late as it is'}"
+def every_row() -> dict[str, Entry]:
+    """The settings of the rows, by name."""
+    known = {True: "looking ahead", False: "as late as it is"}
+    return {
+        f"{1e3 * delay:.0f} ms, {said}": SETTINGS | {"delay": delay, "compensated": ahead}
+        for delay in DELAYS
+        for ahead, said in known.items()
+    }
 
 
 def drive(env: Any, agent: planners.Agent, delay: float, ahead: bool, seed: int, stopped: Callable[[], bool]) -> Entry:

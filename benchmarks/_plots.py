@@ -13,6 +13,7 @@ from ._runs import Run
 
 INK, GRID, HAPPENED, PLANNED, GOAL, DANGER = "#1f2933", "#e4e8ee", "#2f6fc0", "#e0559b", "#1f9d63", "#d1383d"
 COLORS = ("#1d4f91", "#e08a1e", "#1f9d63", "#8e5bb5", "#c2453d", "#3aa6b9", "#8a6d3b", "#6b7785")
+MARKERS = "osD^vPX*<>hd"
 STYLE: Any = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
@@ -52,6 +53,15 @@ def picture(fill: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def curve(axes: Axes, places: Sequence[float], rates: Sequence[dict[str, float]], index: int, label: str) -> None:
+    """Rates of success with their intervals, the `index`-th of several such lines."""
+    known = np.array([[rate[key] for key in ("rate", "low", "high")] for rate in rates]).reshape(-1, 3)
+    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+    line = "-" if index < len(COLORS) else "--"
+    axes.plot(places, known[:, 0], label=label, color=color, linestyle=line, marker=marker, markersize=5, linewidth=1.5)
+    axes.fill_between(places, known[:, 1], known[:, 2], color=color, alpha=0.06, linewidth=0)
 
 
 def draw_fan(axes: Axes, run: Run) -> None:

@@ -15,6 +15,7 @@ import envs
 import planners
 
 from . import _reacher
+from ._errors import UsageError
 from ._eval import FLOORS, Search
 from ._reacher import HELD
 from ._rooms_diagnosis import Light
@@ -39,11 +40,20 @@ FILMS, SEED = 500, 424242  # not what anything is trained on
 
 
 def rows(trained: Path, search: Search) -> tuple[Any, dict[str, Callable[[int], Episode]]]:
-    """The model, and who is judged: name -> seed -> episode."""
+    """The model, and who is judged: name -> seed -> episode.
+
+    **Raises:**
+
+    `UsageError` for another pace than the model's.
+    """
+    if search.replan != HELD:
+        raise UsageError(
+            f"--replan {search.replan}: this model remembers what it saw every {HELD} steps, and knows no other pace. Leave it out."
+        )
     model = _reacher.load(trained)
     options = {"horizon": search.horizon, "num_samples": search.samples, "num_iterations": search.iterations}
     planner = planners.planner(search.planner, noise=NOISE, **options)
-    planned_ = {search.row: lambda seed: play(planned(model, planner, seed), sees(model), seed, search.replan)}
+    planned_ = {search.row: lambda seed: play(planned(model, planner, seed), sees(model), seed)}
     return model, planned_ | {name: lambda seed, name=name: play(floor(name, seed), "state", seed) for name in FLOORS}
 
 
@@ -86,9 +96,9 @@ def _measure(model: ebm.RecurrentJEPA, films: ebm.Recordings, angles: Any, key: 
     }
 
 
-def play(policy: Policy, sees: str, seed: int, replan: int = HELD) -> Episode:
-    """One episode, in which `policy` acts every 5 steps, or as often as is said."""
-    return play_in(gymnasium.make("ReacherMatch-v0", sees=sees), policy, seed, replan)
+def play(policy: Policy, sees: str, seed: int) -> Episode:
+    """One episode, in which `policy` acts every 5 steps."""
+    return play_in(gymnasium.make("ReacherMatch-v0", sees=sees), policy, seed, HELD)
 
 
 def planned(model: ebm.RecurrentJEPA, planner: planners.AbstractPlanner, seed: int) -> Policy:

@@ -1,6 +1,8 @@
 """Settings that suit a plant: what `ebm control` uses when nothing else is asked for, and what the suites measure."""
 
 import importlib
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 GENERAL: dict[str, Any] = {"planner": "mppi", "plant_mass": 1.0, "compare": "no", "episodes": 1, "seed": 0}
@@ -55,6 +57,12 @@ def make(planner: str, options: dict[str, Any], box: Any = None) -> Any:
     if "colour" in options:
         options["proposal"] = planners.Coloured(options.pop("colour"))
     return planners.planner(planner, **options)
+
+
+def accepted(planner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that this planner has."""
+    known = inspect.signature(importlib.import_module("planners").PLANNERS[planner]).parameters
+    return {key: value for key, value in options.items() if key in known}
 
 
 def axes(box: Any) -> Any:

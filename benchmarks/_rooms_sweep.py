@@ -14,7 +14,7 @@ import planners
 
 from . import _rooms, _rooms_eval
 from ._eval import MODELS
-from ._plots import COLORS
+from ._plots import curve
 from ._rooms_eval import NOISE
 from ._statistics import rate, say_rate
 
@@ -22,7 +22,6 @@ HORIZON, EPISODES = 18, 50  # steps of the model
 SAMPLING = ((16, 1), (32, 2), (64, 3), (100, 4), (200, 6), (400, 10))  # samples, iterations
 STARTS = ((1, 5), (2, 10), (4, 20), (8, 30), (16, 40), (32, 60))  # starts, gradient steps
 WHOLE = ((1, 10), (2, 20), (4, 40), (8, 40), (16, 60), (32, 80))  # starts, gradient steps with free states in each of 4 rounds
-MARKERS = "osD^vPX*"
 
 Make = Callable[[ebm.JEPA, ebm.Box], planners.AbstractPlanner]
 
@@ -88,17 +87,14 @@ def draw(figure: Any, record: dict[str, Any]) -> None:
     for i, kind in enumerate(kinds):
         known = [list(episodes.values()) for name, episodes in record["rows"].items() if name.partition(", ")[0] == kind]
         times = np.array([np.median(np.concatenate([episode["replan_ms"][1:] for episode in row])) for row in known])
-        rates = [rate([episode["success"] for episode in row]) for row in known]
-        order = np.argsort(times)
-        middle, low, high = (100 * np.array([entry[key] for entry in rates])[order] for key in ("rate", "low", "high"))
-        axes.plot(times[order], middle, color=COLORS[i % len(COLORS)], marker=MARKERS[i], label=kind)
-        axes.fill_between(times[order], low, high, color=COLORS[i % len(COLORS)], alpha=0.1, linewidth=0)
+        rates = [rate([episode["success"] for episode in known[j]]) for j in np.argsort(times)]
+        curve(axes, np.sort(times).tolist(), rates, i, kind)
     for floor in ("straight", "oracle", "inverse dynamics"):
         if floor in record["rows"]:
             outcome = rate([episode["success"] for episode in record["rows"][floor].values()])
-            axes.axhline(100 * outcome["rate"], color="#6b7785", linestyle=":", linewidth=1.2)
-            axes.text(1.0, 100 * outcome["rate"], f" {floor}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-    axes.set(xscale="log", xlabel="a replan, ms", ylabel="success, %", ylim=(0, 102))
+            axes.axhline(outcome["rate"], color="#6b7785", linestyle=":", linewidth=1.2)
+            axes.text(1.0, outcome["rate"], f" {floor}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    axes.set(xscale="log", xlabel="a replan, ms", ylabel="episodes that succeed", ylim=(-0.03, 1.03))
     axes.legend(ncols=2)
 
 

@@ -75,6 +75,8 @@ def test_a_model_of_states_is_trained_and_judged(tmp_path, capsys):
     assert set(record["rows"]) == {"icem, 100 samples, 4 iterations, horizon 5", "random", "still", "straight", "oracle"}
     assert all(row["0"]["seed"] == 0 for row in record["rows"].values())
     assert all(episode["success"] for episode in record["rows"]["oracle"].values())
+    assert run(["eval", str(folder), "--episodes", "1", "--replan", "10"]) == 2
+    assert "knows no other pace" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_named():

@@ -6,13 +6,12 @@ task and are shared by all planners; the rest are the planners' defaults.
 """
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import planners
 
-from .._recommended import OPTIONS
+from .._recommended import OPTIONS, accepted
 from .._row import Row
 
 EPISODES, STEPS, FIRST_SEED = 20, 200, 1000
@@ -36,11 +35,6 @@ class Task:
         """A row of this task."""
         return Row(name, self.plant, **({"env": self.env, "delay": self.delay} | PLANT | options))
 
-    def options(self, planner: str) -> dict[str, Any]:
-        """What this planner takes of what is shared."""
-        known = inspect.signature(planners.PLANNERS[planner]).parameters
-        return {key: value for key, value in self.shared.items() if key in known}
-
 
 TASKS = {
     "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, delay=1, env={"seconds": 4}),
@@ -57,7 +51,7 @@ BUDGETS = {"model steps": lambda task: {"model_steps": task.model_steps}, "ms": 
 
 def lineup(name: str) -> dict[str, dict[str, Any]]:
     """Who competes on a task, and with which settings."""
-    entered = {planner: {"planner": planner, "options": TASKS[name].options(planner)} for planner in planners.PLANNERS}
+    entered = {planner: {"planner": planner, "options": accepted(planner, TASKS[name].shared)} for planner in planners.PLANNERS}
     if name == "maze":
         entered["hierarchy"] = {"planner": "mppi", "options": {"horizon": 20, "noise": 0.5}, "pose": "on the map"}
     return {planner: said for planner, said in entered.items() if planner not in LEFT_OUT}
@@ -67,7 +61,7 @@ def _rows(name: str, task: Task) -> list[Row]:
     rows = [task.row(f"{name}, {policy}", policy=policy) for policy in ("random", "zero")]
     if task.riccati:
         rows.append(task.row(f"{name}, riccati", policy="riccati"))
-    known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | task.options("mppi") | {"num_samples": 1024}}
+    known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | accepted("mppi", task.shared) | {"num_samples": 1024}}
     rows.append(task.row(f"{name}, oracle", **known, oracle=True, delay=0, period=5))
     for kind, budget in BUDGETS.items():
         rows += [task.row(f"{name}, {planner}, {kind}", **said, budget=budget(task)) for planner, said in lineup(name).items()]
