@@ -38,6 +38,7 @@ def test_comes_to_where_ilqr_does():
     assert found.energy <= 1.01 * best.energy
 
 
+@pytest.mark.slow
 def test_is_not_misled_by_slopes_through_states():
     problem, state = ebm.Problem(Walker(), reach(0.5)), point((0.0, 0.0), (0.0, 0.0))
     straight = problem.evaluate(state, jnp.tile(jnp.array([1.0, 0.0]), (12, 1)), now(), key=jax.random.key(0)).energy
@@ -54,6 +55,7 @@ def test_keeps_guardrails():
     assert jnp.max(plan.trajectory.states.position[:, 0]) <= 0.4
 
 
+@pytest.mark.slow
 def test_a_search_can_hand_over_to_it():
     problem, state = ebm.Problem(PointMass(), reach()), point((0.0, 0.0), (0.0, 0.0))
     hybrid = planners.HybridPlanner(planners.iCEM(20, 32, 2), planners.Collocation(20))

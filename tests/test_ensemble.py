@@ -163,7 +163,10 @@ def recurrent(count=3):
     return [ebm.RecurrentJEPA(models[0].encoder, memory, predictor, models[0].action_space) for predictor in predictors]
 
 
-@pytest.mark.parametrize(("name", "build", "perceiver"), [("cem", learned, ebm.Encoded()), ("mppi", recurrent, ebm.Filtering())])
+@pytest.mark.parametrize(
+    ("name", "build", "perceiver"),
+    [("cem", learned, ebm.Encoded()), pytest.param("mppi", recurrent, ebm.Filtering(), marks=pytest.mark.slow)],
+)
 def test_planners_work_on_learned_members_unchanged(name, build, perceiver):
     models = build()
     ensemble, perceiver = ebm.Ensemble(models), ebm.Nominal(perceiver)
@@ -188,6 +191,7 @@ def test_every_member_learns_and_nothing_else():
     np.testing.assert_allclose(codes[1], jax.vmap(models[1].encode)(frames).features, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_members_learn_together_what_each_learns_alone():
     models = learned(2)
     frames, forces = jax.random.normal(KEY, (16, 4)), jax.random.uniform(KEY, (16, 2))

@@ -110,6 +110,7 @@ def test_a_planner_follows_a_learnt_distance():
     assert planned < idle
 
 
+@pytest.mark.slow
 def test_reconstruction_is_the_error_of_the_pictures():
     decoder = nets.Decoder(3, (1, 4, 4), 2, 4, 8, key=KEY)
     features = jax.random.normal(KEY, (2, 3, 3))

@@ -68,7 +68,7 @@ def drive(problem, planner, steps):
     return state, plans
 
 
-@pytest.mark.parametrize("height", [2, 3])
+@pytest.mark.parametrize("height", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_tower_reaches_the_goal(height):
     state, plans = drive(*tower_of(height), 250)
     assert abs(float(state.position) - 3.0) < 0.2

@@ -88,7 +88,7 @@ def test_a_table_of_objectives_trains_judges_and_goes_on(tmp_path, monkeypatch, 
     assert (tmp_path / "objectives.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["masked-ema", "subspace-sigreg"])
+@pytest.mark.parametrize("name", [pytest.param("masked-ema", marks=pytest.mark.slow), "subspace-sigreg"])
 def test_an_objective_learns_something(name):
     """One step moves the encoder; the loss is finite, and its pulls add up."""
     settings = _rooms.Settings(features=8, context=8, width=16, joint_films=4, joint_frames=3, objective=name)
