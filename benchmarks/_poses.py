@@ -46,6 +46,13 @@ def as_penalty(problem: ebm.Problem, planner: Any, *, weight: float = 100.0) -> 
     return problem.relaxed(energy), planner
 
 
+def in_one_world(problem: ebm.Problem, planner: Any) -> tuple[Any, Any]:
+    """The plan model as it is, without the masses and frictions that it might have as well: what planners do with it, step for step."""
+    model: Any = problem.model
+    certain = model.randomise(dict.fromkeys(model.engine.parameters, (1.0, 1.0)))
+    return ebm.Problem(certain, problem.energy, problem.guardrails), planner
+
+
 class Late(ebm.AbstractStageEnergy):
     """1 per second far from the goal of `CartTable-v0`, 0 at it: bounded, so that it does not drown what falling costs."""
 
@@ -95,6 +102,7 @@ POSES: dict[str, Callable[..., tuple[Any, Any]]] = {
     "tower": tower,
     "way left": with_way_left,
     "penalty": as_penalty,
+    "one world": in_one_world,
     "risk": at_risk,
     "multipliers": with_multipliers,
 }

@@ -2,7 +2,7 @@
 
 The plant is 1.2 times as heavy as the plan model and has 0.8 times its friction; where a control period is short, its actions come one
 period late as well (a pole on a cart that is told something every 40 ms cannot be held 40 ms late). Horizon, noise and knots belong to the
-task and are shared by all planners; the rest are the planners' defaults.
+task and are shared by all planners; the rest are the planners' defaults. All of them imagine one world, also for the cart on its table.
 """
 
 import dataclasses
@@ -30,6 +30,7 @@ class Task:
     delay: int = 0
     env: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     riccati: bool = False  # whether a linear controller can do it, too
+    pose: str | None = None  # for all planners, one of `POSES`
 
     def row(self, name: str, **options: Any) -> Row:
         """A row of this task."""
@@ -37,7 +38,7 @@ class Task:
 
 
 TASKS = {
-    "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, delay=1, env={"seconds": 4}),
+    "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, model_steps=3000, delay=1, env={"seconds": 4}, pose="one world"),
     "pendulum": Task("PendulumSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 5}, delay=1),
     "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, model_steps=4000),
     "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True),
@@ -51,7 +52,8 @@ BUDGETS = {"model steps": lambda task: {"model_steps": task.model_steps}, "ms": 
 
 def lineup(name: str) -> dict[str, dict[str, Any]]:
     """Who competes on a task, and with which settings."""
-    entered = {planner: {"planner": planner, "options": accepted(planner, TASKS[name].shared)} for planner in planners.PLANNERS}
+    task = TASKS[name]
+    entered = {planner: {"planner": planner, "options": accepted(planner, task.shared), "pose": task.pose} for planner in planners.PLANNERS}
     if name == "maze":
         entered["hierarchy"] = {"planner": "mppi", "options": {"horizon": 20, "noise": 0.5}, "pose": "on the map"}
     return {planner: said for planner, said in entered.items() if planner not in LEFT_OUT}
