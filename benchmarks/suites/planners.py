@@ -43,8 +43,8 @@ TASKS = {
     "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, model_steps=4000),
     "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True),
     "reacher": Task("Reacher-v5", {"horizon": 20, "num_knots": 10, "noise": 0.2, "hold": 4}, delay=1),
-    "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}, model_steps=1000),
-    "cheetah": Task("HalfCheetah-v5", {"horizon": 20, "noise": 0.7, "hold": 2, "choices": "axes"}, model_steps=1000),
+    "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}),
+    "cheetah": Task("HalfCheetah-v5", {"horizon": 20, "noise": 0.7, "hold": 2, "choices": "axes"}),
     "maze": Task("PointMaze-v0", {"horizon": 25, "noise": 0.5, "hold": 4}, env={"band": "near", "seconds": 20}),
 }
 BUDGETS = {"model steps": lambda task: {"model_steps": task.model_steps}, "ms": lambda task: {"ms": MILLISECONDS}}
