@@ -17,7 +17,7 @@ import ebm
 import envs
 import planners
 
-from ._budget import Cost, fit
+from ._budget import Cost
 from ._episodes import Stop
 from ._plots import curve
 from ._poses import POSES
@@ -26,7 +26,7 @@ from ._record import Record
 from ._row import Row
 from ._session import bar
 from ._statistics import rate, say, say_rate
-from ._suite import cost, knobs
+from ._suite import fitted
 
 BUDGETS = (1000, 2000, 4000, 8000, 16000, 32000)  # model steps a replan
 CHUNK = 20  # replans that are compiled into one program, and between which one may stop
@@ -170,7 +170,7 @@ def run_compute(path: Path, console: Any, *, only: tuple[str, ...] = (), episode
     - `episodes`: at most so many of each, for a quick look; a point that has more keeps them.
     """
     record, every = Record(path, "compute"), entries()
-    measured: dict[Any, Cost] = {}
+    measured: dict[str, Cost] = {}
     with Stop() as stop, bar(console) as progress:
         for entry in every:
             if stop.asked or (only and not any(part in entry.name for part in only)):
@@ -282,21 +282,14 @@ def _policy(entry: Entry, options: Mapping[str, Any], problem: Any) -> Any:
     return Planned(planners.Agent(problem, planner))
 
 
-def _fitted(entry: Entry, measured: dict[Any, Cost]) -> dict[str, Any]:
+def _fitted(entry: Entry, measured: dict[str, Cost]) -> dict[str, Any]:
     """Options with which a replan takes no more than its budget; or why there are none."""
     said = dict(entry.options)
     planner = said.pop("planner")
     row = dataclasses.replace(TASKS[entry.task].counted, planner=planner, options=said, budget={"model_steps": entry.budget})
     if entry.pose is not None:
         row = dataclasses.replace(row, pose=entry.pose, pose_options={"period": 1})
-
-    def measure(options: dict[str, int]) -> Cost:
-        which = entry.task, entry.planner, tuple(sorted(options.items()))
-        if which not in measured:
-            measured[which] = cost(row, options)
-        return measured[which]
-
-    found = fit(knobs(planner), row.budget, measure)
+    found = fitted(row, measured)
     if found.options is None:
         return {"skipped": f"The least that it can do takes {found.cost.model_steps:.0f} model steps."}
     return {"fitted": {"options": found.options, "model_steps": found.cost.model_steps}}

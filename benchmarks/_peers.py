@@ -5,7 +5,6 @@ others wait meanwhile. Peers keep their defaults but for the size of the problem
 """
 
 import contextlib
-import inspect
 import json
 import subprocess
 import time
@@ -25,6 +24,7 @@ import envs
 import planners
 
 from ._errors import UsageError
+from ._recommended import accepted
 from .peers.problems import PROBLEMS
 from .peers.worker import ITERATIONS, REPLANS, begin, total
 
@@ -180,8 +180,7 @@ class Ours:
         options |= {"num_iterations": 1 if name == "mppi" else 5 if name == "ilqr" else ITERATIONS, "resolution": 3}
         if name == "ilqr":
             options["noise"] = 0.1
-        known = inspect.signature(planners.PLANNERS[name]).parameters
-        planner = planners.planner(name, **{key: value for key, value in options.items() if key in known})
+        planner = planners.planner(name, **accepted(name, options))
         self.agent = planners.Agent(ebm.Problem(self.model, Same(self.problem, LAST.get(name, 1.0))), planner)
         self.rest = np.asarray(self.problem.rest, float)
         self._reset(0)

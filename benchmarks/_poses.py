@@ -48,9 +48,14 @@ def as_penalty(problem: ebm.Problem, planner: Any, *, weight: float = 100.0) -> 
 
 def in_one_world(problem: ebm.Problem, planner: Any) -> tuple[Any, Any]:
     """The plan model as it is, without the masses and frictions that it might have as well: what planners do with it, step for step."""
+    return certain(problem), planner
+
+
+def certain(problem: ebm.Problem) -> ebm.Problem:
+    """A problem whose model is sure of its parameters."""
     model: Any = problem.model
-    certain = model.randomise(dict.fromkeys(model.engine.parameters, (1.0, 1.0)))
-    return ebm.Problem(certain, problem.energy, problem.guardrails), planner
+    sure = model.randomise(dict.fromkeys(model.engine.parameters, (1.0, 1.0)))
+    return ebm.Problem(sure, problem.energy, problem.guardrails)
 
 
 class Late(ebm.AbstractStageEnergy):

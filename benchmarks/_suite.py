@@ -1,6 +1,5 @@
 """Run the rows of a suite into one record, which is on disk after every episode; whoever interrupts it can go on later."""
 
-import inspect
 import json
 import statistics
 from collections.abc import Callable, Sequence
@@ -19,8 +18,8 @@ from ._episodes import Floor, PlannerPolicy, Stop, run_episode, start_episode
 from ._goals import Wishes
 from ._judge import Judge
 from ._plant import Bench, build
-from ._poses import POSES, last_word
-from ._recommended import make
+from ._poses import POSES, certain, last_word
+from ._recommended import accepted, make
 from ._record import Record
 from ._riccati import Riccati
 from ._row import Row
@@ -110,8 +109,7 @@ def prepare(row: Row, more: Options) -> tuple[Bench, Any]:
         counted = tuple(guardrail for guardrail in judged.guardrails if guardrail.name in row.counted)
         bench = bench._replace(judged=eqx.tree_at(lambda p: p.guardrails, judged, counted))
     if row.oracle and drawn.parameters:
-        certain = problem.model.randomise(dict.fromkeys(drawn.parameters, (1.0, 1.0)))
-        problem = ebm.Problem(certain, problem.energy, problem.guardrails)
+        problem = certain(problem)
     if row.margin and problem.guardrails:
         tightened = tuple(ebm.Tightened(guardrail, row.margin * guardrail.scale) for guardrail in problem.guardrails)
         problem = eqx.tree_at(lambda p: p.guardrails, problem, tightened)
@@ -183,13 +181,25 @@ def _some(values: list[float]) -> list[float]:
 def _fitted(row: Row, entry: Options, measured: dict[str, Cost]) -> Options:
     """Options with which a replan stays within the row's budget: found once, and kept in its entry.
 
-    **Arguments:**
-
-    - `measured`: what is known of the costs of this planner and others, whatever the budget; what is found out comes to it.
-
     **Raises:**
 
     `ValueError` if the least that the planner can do is more.
+    """
+    if "fitted" not in entry:
+        found = fitted(row, measured)
+        if found.options is None:
+            steps, ms = found.cost
+            raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")
+        entry["fitted"] = {"options": found.options, **found.cost._asdict()}
+    return entry["fitted"]["options"]
+
+
+def fitted(row: Row, measured: dict[str, Cost]) -> Fit:
+    """How a row's planner spends its budget.
+
+    **Arguments:**
+
+    - `measured`: what is known of the costs of this planner and others, whatever the budget; what is found out comes to it.
     """
 
     def measure(options: Options) -> Cost:
@@ -198,19 +208,12 @@ def _fitted(row: Row, entry: Options, measured: dict[str, Cost]) -> Options:
             measured[asked] = cost(row, options)
         return measured[asked]
 
-    if "fitted" not in entry:
-        found: Fit = fit(knobs(cast(str, row.planner)), row.budget, measure)
-        if found.options is None:
-            steps, ms = found.cost
-            raise ValueError(f"The least that it can do takes {steps:.0f} model steps, {ms:.0f} ms.")
-        entry["fitted"] = {"options": found.options, **found.cost._asdict()}
-    return entry["fitted"]["options"]
+    return fit(knobs(cast(str, row.planner)), row.budget, measure)
 
 
 def knobs(planner: str) -> tuple[str, ...]:
     """What this planner can do less of, in the order in which it is given up."""
-    known = inspect.signature(planners.PLANNERS[planner]).parameters
-    return tuple(knob for knob in KNOBS if knob in known)
+    return tuple(accepted(planner, KNOBS))
 
 
 def cost(row: Row, options: Options) -> Cost:

@@ -52,17 +52,15 @@ def test_the_best_of_all_sequences_is_found(planner):
 
 def test_what_was_settled_before_can_be_found_wrong():
     task = problem(goal=-1.0)
-    energies, improve = (
-        {},
-        eqx.filter_jit(lambda planner, task, last: planner.plan(task, task.model.example_state(), last, ebm.Now(0, jnp.zeros(1), 0.0))[0]),
-    )
+    energies, begin = {}, task.model.example_state()
+    improve = eqx.filter_jit(lambda planner, last: planner.plan(task, begin, last, ebm.Now(0, jnp.zeros(1), 0.0))[0])
     for renewed in (0.0, 0.5):
         planner = planners.CategoricalCEM(horizon=20, hold=1, num_samples=64, num_iterations=2, choices=PUSHES, renewed=renewed)
         # sure of something that is neither a choice held nor good: back and forth
         settled = jnp.array([[0.98, 0.01, 0.01], [0.01, 0.01, 0.98]])[jnp.arange(20) % 2]
-        plan_state = planner.init(task, task.model.example_state(), key=jax.random.key(0))
+        plan_state = planner.init(task, begin, key=jax.random.key(0))
         plan_state = eqx.tree_at(lambda s: s.probabilities, plan_state, settled)
-        energies[renewed] = float(improve(planner, task, plan_state).energy)
+        energies[renewed] = float(improve(planner, plan_state).energy)
     assert energies[0.5] < energies[0.0]
 
 
