@@ -14,7 +14,11 @@ from ._runs import CONFIG
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
 MODELS = Path(__file__).parent / "models"  # trained ones, that come with the package
-TASKS = {"two-rooms": "_rooms_judged", "reacher": "_reacher_judged"}  # modules, which say how models of a recipe are judged
+TASKS = {  # modules, which say how models of a recipe are judged
+    "two-rooms": "_rooms_judged",
+    "two-rooms match": "_rooms_match_judged",
+    "reacher": "_reacher_judged",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,14 +103,16 @@ def settled(asked: Eval, task: Any) -> Search:
 
 
 def recipe(trained: Path) -> str:
-    """Which recipe a model was trained by.
+    """Which recipe a model was trained by, and in which rooms, if not the first.
 
     **Raises:**
 
     `UsageError` for one that is not known here.
     """
     config = trained / CONFIG
-    name = json.loads(config.read_text(encoding="utf-8")).get("recipe", "") if config.exists() else "two-rooms"
+    known = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {"recipe": "two-rooms"}
+    rooms = known.get("settings", {}).get("rooms", "random")
+    name = known.get("recipe", "") + ("" if rooms == "random" else f" {rooms}")
     if name not in TASKS:
         raise UsageError(f"{str(trained)!r} was trained by the recipe {name!r}. `ebm eval` judges {', '.join(TASKS)}.")
     return name

@@ -1,4 +1,4 @@
-"""The recipe for Two Rooms: features from films, coordinates, films of play, and a predictor of both."""
+"""The recipe for Two Rooms, in either geometry: features from films, coordinates, films of play, and a predictor of both."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     """What can be changed on the command line; without `coordinates`, features themselves are predicted, and nothing can be played."""
 
     seed: int = 0
+    rooms: str = "random"
     features: int = 32
     context: int = 32
     width: int = 256
@@ -43,12 +44,14 @@ class Settings(NamedTuple):
 
 
 MODEL = "model.safetensors"
+ENVS = {"random": "TwoRooms-v0", "match": "TwoRoomsMatch-v0"}  # by `rooms`
+WORLDS = {"random": envs.TwoRooms, "match": envs.TwoRoomsMatch}
 
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEPA]:
     """The model that features are learned with, and the one that plans are made with, which stands on the first."""
     keys = jax.random.split(key, 4)
-    box = envs.TwoRooms().action_space
+    box = WORLDS[settings.rooms]().action_space
     shared: dict[str, Any] = {"action_space": box, "context_size": settings.context, "dt": float(HELD), "held": HELD}
     encoder = nets.PatchEncoder(SHAPE, settings.features + settings.context, width=settings.width, key=keys[0])
     predictor = nets.ResidualPredictor(settings.features, box.size, settings.width, context_size=settings.context, key=keys[1])
@@ -60,12 +63,14 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEP
 
 
 def check(settings: Settings) -> None:
-    """Whether there are such an objective and such a term, and whether what is played can be.
+    """Whether there are such rooms, such an objective and such a term, and whether what is played can be.
 
     **Raises:**
 
     `UsageError` if not.
     """
+    if settings.rooms not in WORLDS:
+        raise UsageError(f"rooms={settings.rooms}: there are {', '.join(WORLDS)}.")
     _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=jax.random.key(0))
     if settings.play and not settings.coordinates:
         raise UsageError("coordinates=0: going for a target needs coordinates. Say play=0, too.")
@@ -107,13 +112,13 @@ def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report)
 
 def stages(settings: Settings) -> Run:
     """What is trained one after another: features, coordinates and the predictor. Returns the model, and where its coordinates lie."""
-    keys = jax.random.split(jax.random.key(settings.seed), 10)
+    keys, world = jax.random.split(jax.random.key(settings.seed), 10), WORLDS[settings.rooms]()
     lower, upper = build(settings, key=keys[0])
     objective = _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=keys[1])
-    draw, steps = eqx.Partial(draw_batch, films=settings.joint_films, frames=settings.joint_frames), settings.joint_steps
+    draw, steps = eqx.Partial(draw_batch, world, films=settings.joint_films, frames=settings.joint_frames), settings.joint_steps
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser(steps, 1e-3), steps, settle=ebm.Joint.settle)
     joint = yield Stage("joint", trainer, _rooms_objectives.join(lower, objective), keys[2])
-    films = encode_films(joint.model, settings.films, settings.frames, key=keys[3])
+    films = encode_films(joint.model, world, settings.films, settings.frames, key=keys[3])
     upper = eqx.tree_at(lambda m: m.encoder, upper, joint.model.encoder)
     if upper.coordinates is not None:
         draw, steps = eqx.Partial(draw_displacements, films.features, films.actions), settings.head_steps
@@ -121,7 +126,7 @@ def stages(settings: Settings) -> Run:
         head = yield Stage("coordinates", trainer, upper.coordinates, keys[4])
         films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
         upper = eqx.tree_at(lambda m: m.coordinates, upper, head)
-    play = (play_films(upper, films, settings.play, settings.frames, key=keys[5]),) if settings.play else ()
+    play = (play_films(upper, world, films, settings.play, settings.frames, key=keys[5]),) if settings.play else ()
     draw, steps = eqx.Partial(draw_steps, (films, *play)), settings.predictor_steps
     trainer = ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps)
     predictor = yield Stage("predictor", trainer, upper.predictor, keys[6])
@@ -130,18 +135,18 @@ def stages(settings: Settings) -> Run:
     return eqx.tree_at(lambda m: m.predictor, upper, predictor), region
 
 
-def draw_batch(key: Key[Array, ""], *, films: int, frames: int) -> tuple[Array, Array]:
+def draw_batch(world: envs.TwoRooms, key: Key[Array, ""], *, films: int, frames: int) -> tuple[Array, Array]:
     """Pictures and actions of fresh films."""
-    drawn = envs.draw_films(key, films, frames, through_door=0.35, near_wall=0.25, held=HELD)
+    drawn = envs.draw_films(key, films, frames, through_door=0.35, near_wall=0.25, held=HELD, world=world)
     return drawn.pictures(), drawn.actions
 
 
-def encode_films(model: ebm.JEPA, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
+def encode_films(model: ebm.JEPA, world: envs.TwoRooms, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
     """Films that are encoded once, for all that is learned after it."""
 
     @eqx.filter_jit
     def chunk(model, key):
-        drawn = envs.draw_films(key, CHUNK, frames, through_door=0.40, near_wall=0.35, held=HELD)
+        drawn = envs.draw_films(key, CHUNK, frames, through_door=0.40, near_wall=0.35, held=HELD, world=world)
         return encode(model, drawn)
 
     return gather([chunk(model, k) for k in jax.random.split(key, -(-count // CHUNK))])
@@ -158,15 +163,16 @@ def gather(parts: list[EncodedFilms]) -> EncodedFilms:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
-def play_films(model: ebm.JEPA, films: EncodedFilms, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
+def play_films(model: ebm.JEPA, world: envs.TwoRooms, films: EncodedFilms, count: int, frames: int, *, key: Key[Array, ""]) -> EncodedFilms:
     """Films of going for targets that were seen in other films, encoded."""
     pursue = ebm.Pursuit(model.action_space)
 
     @eqx.filter_jit
     def chunk(model, places, key):
-        choose, world = jax.random.split(key)
+        choose, luck = jax.random.split(key)
         targets = places[jax.random.randint(choose, (CHUNK, 3), 0, places.shape[0])]
-        return encode(model, envs.play_films(world, lambda seen, target: pursue(model.encode(seen), target), targets, frames, held=HELD))
+        act = lambda seen, target: pursue(model.encode(seen), target)  # noqa: E731
+        return encode(model, envs.play_films(luck, act, targets, frames, held=HELD, world=world))
 
     places = films.features[:, 0]
     return gather([chunk(model, places, k) for k in jax.random.split(key, -(-count // CHUNK))])

@@ -25,6 +25,7 @@ WIDE = 1.0  # of features, where they are planned in themselves
 STEPS = 200  # of an episode
 NOISE = 0.6  # of sampled actions, in half ranges of their box
 REPLAN = 5  # steps after which the oracle looks again
+SPEED = 0.98  # of the longest step along x or y, at which it goes
 
 
 class Episode(NamedTuple):
@@ -40,11 +41,12 @@ class Episode(NamedTuple):
 Policy = Callable[[np.ndarray, dict[str, Any], int], np.ndarray]  # observation, info, tick -> action
 Watch = Callable[[np.ndarray, dict[str, Any]], None]  # observation, info
 Told = Callable[[planners.Plan], None]
+ENV = "TwoRooms-v0"
 
 
-def play(policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -> Episode:
+def play(policy: Policy, seed: int, held: int = 1, watch: Watch | None = None, env: str = ENV) -> Episode:
     """One episode, in which `policy` acts every `held` steps, and `watch` sees every one."""
-    return play_in(gymnasium.make("TwoRooms-v0"), policy, seed, held, watch)
+    return play_in(gymnasium.make(env), policy, seed, held, watch)
 
 
 def play_in(env: gymnasium.Env, policy: Policy, seed: int, held: int = 1, watch: Watch | None = None) -> Episode:
@@ -141,10 +143,10 @@ def make_planner(name: str, model: ebm.JEPA, region: ebm.Box, horizon: int, samp
     return planners.planner(name, noise=NOISE, **options)
 
 
-def floor(name: str, seed: int) -> Policy:
+def floor(name: str, seed: int, world: envs.TwoRooms | None = None) -> Policy:
     """Who knows nothing of the wall: "random", "still", "straight"; and who knows all: "oracle"."""
-    box = envs.TwoRooms().action_space
-    longest = float(box.high[0])
+    world = world or envs.TwoRooms()
+    longest = float(world.action_space.high[0])
     rng = np.random.default_rng(seed)
     ahead = np.zeros((STEPS, 2))
 
@@ -159,13 +161,13 @@ def floor(name: str, seed: int) -> Policy:
             return way * min(1.0, longest / max(float(np.linalg.norm(way)), 1e-6))
         if tick % REPLAN == 0:  # it bounces off walls at random
             state = envs.TwoRoomsState(jnp.asarray(info["position"]), jnp.float32(info["wall"]), jnp.float32(info["door"]))
-            ahead = np.asarray(route(state, jnp.asarray(info["goal"])))
+            ahead = np.asarray(route(world, state, jnp.asarray(info["goal"])))
         return ahead[tick % REPLAN]
 
     return policy
 
 
-@jax.jit
-def route(state: envs.TwoRoomsState, goal: Any) -> Any:
+@eqx.filter_jit
+def route(world: envs.TwoRooms, state: envs.TwoRoomsState, goal: Any) -> Any:
     """The next actions of who knows wall and door."""
-    return envs.oracle_route(state, goal, REPLAN)
+    return envs.oracle_route(state, goal, REPLAN, SPEED * world.action_space.high[0], world)

@@ -1,8 +1,13 @@
-"""How `ebm eval` judges models of Two Rooms."""
+"""How `ebm eval` judges models of Two Rooms, in the first geometry; much of it serves the other, too."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import gymnasium
+
+import envs
 
 from . import _rooms, _rooms_eval
 from ._eval import FLOORS, Search
@@ -14,23 +19,35 @@ RULE = "within 4.5 px of the goal after the last of 200 steps"
 SEARCH = Search("subgoals", 100, 4, 18)
 
 
-def rows(trained: Path, search: Search) -> tuple[Any, dict[str, Callable[[int], Any]]]:
+def world_of(env: str) -> envs.TwoRooms:
+    """The world of an environment."""
+    return cast(Any, gymnasium.make(env).unwrapped).model
+
+
+def rows(trained: Path, search: Search, env: str = _rooms_eval.ENV) -> tuple[Any, dict[str, Callable[[int], Any]]]:
     """The model with its planner, and whom it is compared with: name -> seed -> episode."""
+    world = world_of(env)
     model, region = _rooms.load(trained)
     planner = _rooms_eval.make_planner(search.planner, model, region, search.horizon, search.samples, search.iterations)
-    planned = {search.row: lambda seed: _rooms_eval.play(_rooms_eval.planned(model, planner, seed, search.replan), seed, search.replan)}
-    return (model, planner), planned | {
-        floor: lambda seed, floor=floor: _rooms_eval.play(_rooms_eval.floor(floor, seed), seed) for floor in FLOORS
-    }
+
+    def plan(seed: int) -> _rooms_eval.Episode:
+        return _rooms_eval.play(_rooms_eval.planned(model, planner, seed, search.replan), seed, search.replan, env=env)
+
+    def floor(name: str, seed: int) -> _rooms_eval.Episode:
+        return _rooms_eval.play(_rooms_eval.floor(name, seed, world), seed, env=env)
+
+    return (model, planner), {search.row: plan} | {name: partial(floor, name) for name in FLOORS}
 
 
-def diagnose(model: Any) -> dict[str, float]:
+def diagnose(model: Any, env: str = _rooms_eval.ENV) -> dict[str, float]:
     """Every measure by name; those in `LIGHTS` have a light."""
-    return _diagnose(model[0])
+    return _diagnose(model[0], world_of(env))
 
 
-def write_page(folder: Path, record: dict[str, Any], judged: dict[str, Any], model: Any, search: Search) -> Path:
+def write_page(
+    folder: Path, record: dict[str, Any], judged: dict[str, Any], model: Any, search: Search, env: str = _rooms_eval.ENV
+) -> Path:
     """`report.html`."""
-    from ._rooms_page import write_page
+    from ._rooms_page import Drawn, write_page
 
-    return write_page(folder, record, judged, (*model, search.replan))
+    return write_page(folder, record, judged, Drawn(*model, search.replan, env))

@@ -3,8 +3,9 @@
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
+import gymnasium
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,14 +17,21 @@ from ._film import FAN, PLAN, Encoder
 from ._plots import legend, picture
 from ._report import CSS, embedded, embedded_film, table, tile
 from ._rooms_diagnosis import LIGHTS, readout
-from ._rooms_eval import planned, play
+from ._rooms_eval import ENV, planned, play
 from ._runs import METRICS, REPORT, VIDEO, read_lines, write
 from ._statistics import rate
 
 ZOOM, COLUMNS, SHOWN, RATE = 4, 3, 6, 25.0  # times as large; films in a row; films; frames a second
 PATH, GOAL, FADED, WALL, DOT = (47, 111, 192), (31, 157, 99), (250, 205, 222), (60, 70, 82), (31, 41, 51)  # RGB
 
-Drawn = tuple[ebm.JEPA, planners.AbstractPlanner, int]
+
+class Drawn(NamedTuple):
+    """What plays again what is shown; `replan` is the number of steps from plan to plan."""
+
+    model: ebm.JEPA
+    planner: planners.AbstractPlanner
+    replan: int
+    env: str = ENV
 
 
 def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Sequence[Mapping[str, Any]]], drawn: Drawn) -> Path:
@@ -32,7 +40,7 @@ def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Seque
     **Arguments:**
 
     - `record`: what `ebm eval` wrote. `rows`: the same episodes of the planner, which comes first, and of every floor.
-    - `drawn`: model, planner and steps from plan to plan, to play again what is shown.
+    - `drawn`: to play again what is shown.
     """
     name = next(iter(rows))
     seeds = [episode["seed"] for episode in rows[name]]
@@ -63,7 +71,7 @@ def write_page(folder: Path, record: Mapping[str, Any], rows: Mapping[str, Seque
 
 def write_film(path: Path, drawn: Drawn, seeds: Sequence[int]) -> Path:
     """Episodes side by side, as an MP4 file."""
-    films = [_play(*drawn, seed) for seed in seeds]
+    films = [_play(drawn, seed) for seed in seeds]
     blank = np.full_like(films[0][0], 255)
     films += [[blank] * len(films[0])] * (-len(films) % min(COLUMNS, len(films)))
     across = min(COLUMNS, len(films))
@@ -74,14 +82,14 @@ def write_film(path: Path, drawn: Drawn, seeds: Sequence[int]) -> Path:
     return path
 
 
-def paint(observation: np.ndarray, path: np.ndarray, goal: np.ndarray, plans: Sequence[np.ndarray]) -> np.ndarray:
+def paint(observation: np.ndarray, path: np.ndarray, goal: np.ndarray, near: float, plans: Sequence[np.ndarray]) -> np.ndarray:
     """One picture, uint8 of shape (height, width, 3), where the dot has been, and where it may go, px, each of shape (point, 2)."""
     dot, walls = (channel[1:, 1:, None] / 255.0 for channel in observation)
     image = 255.0 + walls * (np.array(WALL) - 255.0)
     image = (image + dot * (np.array(DOT) - image)).astype(np.uint8)
     image = np.kron(image, np.ones((ZOOM, ZOOM, 1), np.uint8))
     turn = np.linspace(0, 2 * np.pi, 40)
-    ring = goal + envs.TwoRoomsEnv.at_goal * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    ring = goal + near * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
     image = envs.draw_lines(image, _pixels(ring), GOAL)
     for age, plan in zip(range(len(plans) - 1, -1, -1), plans, strict=True):
         share = 1.0 - age / FAN
@@ -90,18 +98,19 @@ def paint(observation: np.ndarray, path: np.ndarray, goal: np.ndarray, plans: Se
     return envs.draw_lines(image, _pixels(path), PATH)
 
 
-def _play(model: ebm.JEPA, planner: planners.AbstractPlanner, replan: int, seed: int) -> list[np.ndarray]:
+def _play(drawn: Drawn, seed: int) -> list[np.ndarray]:
     """The pictures of an episode."""
-    weights, frames, plans, path = readout(model), [], [], []
+    env = cast(Any, gymnasium.make(drawn.env).unwrapped)
+    weights, frames, plans, path = readout(drawn.model, env.model), [], [], []
 
     def told(plan: planners.Plan) -> None:
         plans.append(weights[0] + np.asarray(plan.trajectory.states.features) @ weights[1:])
 
     def watch(observation: np.ndarray, info: Mapping[str, Any]) -> None:
         path.append(info["position"])
-        frames.append(paint(observation, np.array(path), info["goal"], plans[-FAN:]))
+        frames.append(paint(observation, np.array(path), info["goal"], env.at_goal, plans[-FAN:]))
 
-    play(planned(model, planner, seed, replan, told), seed, replan, watch)
+    play(planned(drawn.model, drawn.planner, seed, drawn.replan, told), seed, drawn.replan, watch, drawn.env)
     return frames
 
 
@@ -115,7 +124,7 @@ def _draw_ends(figure: Figure, drawn: Drawn, seeds: Sequence[int]) -> None:
     for axes in panels:
         axes.set_axis_off()
     for axes, seed in zip(panels, seeds, strict=False):
-        axes.imshow(_play(*drawn, seed)[-1])
+        axes.imshow(_play(drawn, seed)[-1])
         axes.set_title(f"seed {seed}", fontsize=10)
 
 

@@ -133,10 +133,10 @@ def training() -> dict[str, Runner]:
     settings = _rooms.Settings()
     lower, _ = _rooms.build(settings, key=jax.random.key(0))
     objective = _rooms_objectives.compose("recipe", "", settings.features, settings.context, key=jax.random.key(1))
-    batch = _rooms.draw_batch(jax.random.key(2), films=settings.joint_films, frames=FRAMES)
+    batch = _rooms.draw_batch(envs.TwoRooms(), jax.random.key(2), films=settings.joint_films, frames=FRAMES)
     draws = {
         "train, ours": eqx.Partial(_given, batch),
-        "train, ours, with films": eqx.Partial(_rooms.draw_batch, films=settings.joint_films, frames=FRAMES),
+        "train, ours, with films": eqx.Partial(_rooms.draw_batch, envs.TwoRooms(), films=settings.joint_films, frames=FRAMES),
     }
     runners: dict[str, Runner] = {}
     for name, draw in draws.items():

@@ -231,7 +231,7 @@ def _drift(scene: Scene, who: str, seed: int, places: Any = ()) -> tuple[np.ndar
         elif who == "oracle":
             if not ahead:
                 layout = envs.TwoRoomsState(jnp.asarray(position), jnp.float32(scene.info["wall"]), jnp.float32(scene.info["door"]))
-                ahead = list(np.asarray(_rooms_eval.route(layout, jnp.asarray(places[reached % 2], jnp.float32))))
+                ahead = list(np.asarray(_rooms_eval.route(envs.TwoRooms(), layout, jnp.asarray(places[reached % 2], jnp.float32))))
             action = ahead.pop(0)
         else:
             way = places[reached % 2] - position if places else position - scene.place

@@ -28,7 +28,7 @@ class Train:
     recipe: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RECIPE", help_behavior_hint="")]]
     """What to train: two-rooms, or reacher."""
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
-    """What is different from the recipe, such as seed=1, joint_steps=500, objective=sigreg or without="inverse dynamics"; or, of reacher,
+    """What is different from the recipe, such as seed=1, rooms=match, objective=sigreg or without="inverse dynamics"; or, of reacher,
     sees=picture."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """The run folder. Default runs/<recipe>-<seed>. Of several seeds it is the beginning of their folders' names."""

@@ -51,6 +51,8 @@ from ._two_rooms_data import draw_films as draw_films
 from ._two_rooms_data import oracle_route as oracle_route
 from ._two_rooms_data import play_films as play_films
 from ._two_rooms_env import TwoRoomsEnv as TwoRoomsEnv
+from ._two_rooms_match import TwoRoomsMatch as TwoRoomsMatch
+from ._two_rooms_match import TwoRoomsMatchEnv as TwoRoomsMatchEnv
 
 if TYPE_CHECKING:
     from ._mjx import MjxModel as MjxModel

@@ -10,7 +10,11 @@ ENTRY_POINTS = {  # plants in MuJoCo
     "CartPoleSwingUp-v0": "envs:CartPoleSwingUpEnv",
     "ReacherMatch-v0": "envs:ReacherMatchEnv",
 }
-OTHERS = {"TwoRooms-v0": "envs:TwoRoomsEnv", "CradleScene-v0": "envs.cradle:CradleEnv"}  # seen in pictures
+OTHERS = {  # seen in pictures
+    "TwoRooms-v0": "envs:TwoRoomsEnv",
+    "TwoRoomsMatch-v0": "envs:TwoRoomsMatchEnv",
+    "CradleScene-v0": "envs.cradle:CradleEnv",
+}
 
 
 def register() -> None:

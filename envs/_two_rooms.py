@@ -1,6 +1,6 @@
 """Two rooms, a wall between them and a door in it, seen from above: a world whose layout is only in the picture."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -49,6 +49,9 @@ class TwoRooms(ebm.AbstractWorldModel):
 
     Sobal et al. 2025, "Learning from reward-free offline data: a case for planning with latent dynamics models", arXiv:2502.14819.
     """
+
+    layout: ClassVar[tuple[float, float] | None] = None  # where wall and door always are, px; else each film has others
+    apart: ClassVar[float] = 0.0  # px from a wall, at which the dot is stopped
 
     action_space: ebm.Box = eqx.field(default_factory=lambda: ebm.Box([-MAX_STEP] * 2, [MAX_STEP] * 2))
     dt: float = eqx.field(static=True, default=1.0)

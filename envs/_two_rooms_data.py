@@ -15,7 +15,6 @@ from ._two_rooms import (
     HALF_WALL,
     HIGH,
     LOW,
-    MAX_STEP,
     TwoRooms,
     TwoRoomsState,
     draw_dot,
@@ -114,7 +113,7 @@ def play_films(
     """
     begin, moments, worlds = jax.random.split(key, 3)
     count, stages = targets.shape[:2]
-    starts = draw_films(begin, count, 2, through_door=through_door, near_wall=near_wall, held=held).states
+    starts = draw_films(begin, count, 2, through_door=through_door, near_wall=near_wall, held=held, world=world).states
     changes = jnp.sort(jax.random.randint(moments, (count, stages - 1), 1, frames), axis=1)
     model = world or TwoRooms()
 
@@ -140,23 +139,26 @@ def _walk(key: Key[Array, ""], steps: int) -> tuple[Float[Array, " step"], Float
     return jnp.cumsum(turns.at[0].set(0.0)), STEP_MEAN + STEP_STD * jax.random.truncated_normal(length, shortest, longest, (steps,))
 
 
-def _held_walk(key: Key[Array, ""], steps: int, held: int) -> tuple[Float[Array, " step"], Float[Array, " step"]]:
+def _held_walk(
+    key: Key[Array, ""], steps: int, held: int, longest: Float[Array, ""]
+) -> tuple[Float[Array, " step"], Float[Array, " step"]]:
     """The same for actions that are held: of any length, and in half of the films of any heading."""
     wander, free, length, kind = jax.random.split(key, 4)
     turning, _ = _walk(wander, steps)
     heading = jnp.where(jax.random.bernoulli(kind), turning, jax.random.uniform(free, (steps,), maxval=2 * math.pi))
-    return jnp.repeat(heading, held), jnp.repeat(jax.random.uniform(length, (steps,), maxval=MAX_STEP), held)
+    return jnp.repeat(heading, held), jnp.repeat(jax.random.uniform(length, (steps,), maxval=longest), held)
 
 
 def _draw_film(
     key: Key[Array, ""], through_door: Array, near_wall: Array, *, frames: int, fixed: bool, held: int, model: TwoRooms
 ) -> tuple[TwoRoomsState, Array]:
     layout, kind, start, walk, world = jax.random.split(key, 5)
-    wall, door = map(jnp.asarray, FIXED) if fixed else draw_layout(layout)
+    place = FIXED if fixed else model.layout
+    wall, door = draw_layout(layout) if place is None else map(jnp.float32, place)
     share = jax.random.uniform(kind)
     crossing, touching = share < through_door, (share >= through_door) & (share < through_door + near_wall)
     steps = held * (frames - 1)
-    turned, length = _walk(walk, steps) if held == 1 else _held_walk(walk, frames - 1, held)
+    turned, length = _walk(walk, steps) if held == 1 else _held_walk(walk, frames - 1, held, model.action_space.high[0])
     keys = jax.random.split(start, 6)
     step = jax.random.randint(keys[0], (), 1, steps + 1)  # of the frame in the door
     side = jnp.where(jax.random.bernoulli(keys[1]), 0.0, math.pi)
@@ -169,10 +171,11 @@ def _draw_film(
     )
     in_door = jnp.stack([wall, door]) + offset - jnp.sum(jnp.where((jnp.arange(steps) < step)[:, None], actions, 0.0), axis=0)
     towards = jnp.where(side == 0.0, 1.0, -1.0)
-    free, gap = jax.random.uniform(keys[4], (2,)), HALF_WALL + NEAR * jax.random.uniform(keys[5])
+    apart = model.apart + APART
+    free, gap = jax.random.uniform(keys[4], (2,)), HALF_WALL + model.apart + NEAR * jax.random.uniform(keys[5])
     beside = jnp.stack([wall - towards * gap, LOW + (HIGH - LOW) * free[1]])
     position = jnp.where(crossing, in_door, jnp.where(touching, beside, _outside(free, wall, door)))
-    begin = TwoRoomsState(_beside(jnp.clip(position, LOW + APART, HIGH - APART), wall, door), wall, door)
+    begin = TwoRoomsState(_beside(jnp.clip(position, LOW + apart, HIGH - apart), wall, door, apart), wall, door)
     states = model.rollout(begin, actions, model.sample_latents(steps, key=world))
     return jax.tree.map(lambda leaf: leaf[::held], states), actions[::held]
 
@@ -187,10 +190,10 @@ def _outside(free: Float[Array, "2"], wall: Float[Array, ""], door: Float[Array,
     return jnp.stack([jnp.where(open_, LOW + (HIGH - LOW) * free[0], x), y])
 
 
-def _beside(position: Float[Array, "2"], wall: Float[Array, ""], door: Float[Array, ""]) -> Float[Array, "2"]:
-    """The place itself, or the nearest beside the wall, if it is in it."""
-    inside = (jnp.abs(position[0] - wall) < HALF_WALL + APART) & (jnp.abs(position[1] - door) > HALF_DOOR - APART)
-    out = wall + jnp.where(position[0] < wall, -1.0, 1.0) * (HALF_WALL + APART)
+def _beside(position: Float[Array, "2"], wall: Float[Array, ""], door: Float[Array, ""], apart: float) -> Float[Array, "2"]:
+    """The place itself, or the nearest beside the wall, if it is in it or nearer than `apart`, px."""
+    inside = (jnp.abs(position[0] - wall) < HALF_WALL + apart) & (jnp.abs(position[1] - door) > HALF_DOOR - APART)
+    out = wall + jnp.where(position[0] < wall, -1.0, 1.0) * (HALF_WALL + apart)
     return position.at[0].set(jnp.where(inside, out, position[0]))
 
 
@@ -205,9 +208,16 @@ def _quantiles() -> np.ndarray:
     return (whole / whole[-1]).astype(np.float32)
 
 
-def oracle_route(state: TwoRoomsState, goal: Float[Array, "2"], horizon: int, speed: float = 2.4) -> Float[Array, "horizon 2"]:
-    """Actions of someone who knows the layout: before the door, through it, to the goal, each in a straight line."""
-    model = TwoRooms()
+def oracle_route(
+    state: TwoRoomsState, goal: Float[Array, "2"], horizon: int, speed: float | Array = 2.4, world: TwoRooms | None = None
+) -> Float[Array, "horizon 2"]:
+    """Actions of someone who knows the layout: before the door, through it, to the goal, each in a straight line.
+
+    **Arguments:**
+
+    - `speed`: px a step. `world`: in which to go, by default the usual one.
+    """
+    model = world or TwoRooms()
     west = state.position[0] < state.wall
     beyond = (goal[0] < state.wall) != west
     sides = jnp.where(west, -1.0, 1.0) * jnp.array([HALF_WALL + 2.0, -(HALF_WALL + 2.0)])

@@ -73,26 +73,37 @@ class TwoRoomsEnv(gymnasium.Env):
         unknown = [name for name in given if name not in OPTIONS]
         if unknown:
             raise ValueError(f"`options` has no {unknown[0]!r}. It has {', '.join(OPTIONS)}.")
-        rng, self.tick = self.np_random, 0
-        wall, door = FIXED if self.layout == "fixed" else (float(rng.integers(a, b + 1)) for a, b in (WALLS, DOORS))
+        self.tick = 0
+        wall, door = self.draw_layout()
         wall, door = float(given.get("wall", wall)), float(given.get("door", door))
-        west, east = (LOW + PADDING, wall - HALF_WALL - PADDING), (wall + HALF_WALL + PADDING, HIGH - PADDING)
-        sides = (west, east) if rng.random() < 0.5 else (east, west)
-        places = [(rng.uniform(*side), rng.uniform(LOW + PADDING, HIGH - PADDING)) for side in sides]
         position, self.goal = (
-            np.asarray(given.get(name, place), np.float32) for name, place in zip(("position", "goal"), places, strict=True)
+            np.asarray(given.get(name, place), np.float32) for name, place in zip(("position", "goal"), self.draw_ends(wall), strict=True)
         )
         self.state = TwoRoomsState(jnp.asarray(position), jnp.float32(wall), jnp.float32(door))
         return self._observe(), self._info()
 
+    def draw_layout(self) -> tuple[float, float]:
+        """Where wall and door are in this episode, px."""
+        rng = self.np_random
+        return FIXED if self.layout == "fixed" else (float(rng.integers(*WALLS, endpoint=True)), float(rng.integers(*DOORS, endpoint=True)))
+
+    def draw_ends(self, wall: float) -> tuple[Any, Any]:
+        """Where the dot is, and where it is to be, px, given where the wall is."""
+        rng = self.np_random
+        west, east = (LOW + PADDING, wall - HALF_WALL - PADDING), (wall + HALF_WALL + PADDING, HIGH - PADDING)
+        here, there = (west, east) if rng.random() < 0.5 else (east, west)
+        places = [(rng.uniform(*side), rng.uniform(LOW + PADDING, HIGH - PADDING)) for side in (here, there)]
+        return places[0], places[1]
+
     def step(self, action: Any):
         """Go that way, as far as the walls let one."""
         wanted = np.asarray(action, np.float32)
+        longest = self.action_space.high  # pyright: ignore[reportAttributeAccessIssue]
         if wanted.shape != (2,) or np.isnan(wanted).any():
             raise ValueError(f"`action` must be 2 numbers, none of them NaN, got {action}.")
         bounce = self.np_random.standard_normal(2).astype(np.float32)
         luck = self.np_random.random(2).astype(np.float32) if self._chancy else np.ones(2, np.float32)
-        self.state = _step(self.model, self.state, np.clip(wanted, -MAX_STEP, MAX_STEP), Chance(bounce, luck))
+        self.state = _step(self.model, self.state, np.clip(wanted, -longest, longest), Chance(bounce, luck))
         self.tick += 1
         info = self._info()
         return self._observe(), -info["distance"], False, self.tick >= self.steps, info

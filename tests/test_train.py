@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ebm
+import envs
 import planners
 from benchmarks import _eval, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives, _rooms_speed, _runs, _trainings
 from benchmarks._cli import run
@@ -95,7 +96,7 @@ def test_an_objective_learns_something(name):
     key = jax.random.key(0)
     lower, _ = _rooms.build(settings, key=key)
     learner = _rooms_objectives.join(lower, _rooms_objectives.compose(name, "", 8, 8, key=key))
-    batch = _rooms.draw_batch(key, films=4, frames=3)
+    batch = _rooms.draw_batch(envs.TwoRooms(), key, films=4, frames=3)
     slope, parts = eqx.filter_jit(eqx.filter_grad(ebm.joint_loss, has_aux=True))(learner, batch, jnp.float32(0.0), key)
     sizes = [float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(slope.model.encoder)]
     assert np.all(np.isfinite(sizes))
@@ -104,7 +105,7 @@ def test_an_objective_learns_something(name):
 
 
 def test_objectives_and_terms_are_known_before_a_folder_is_made(tmp_path, capsys):
-    for word, remedy in (("objective=vicregg", "'vicreg'"), ("without=prediktion", "'prediction'")):
+    for word, remedy in (("objective=vicregg", "'vicreg'"), ("without=prediktion", "'prediction'"), ("rooms=round", "match")):
         assert run(["train", "two-rooms", word, "--out", str(tmp_path / "run")]) == 2
         assert remedy in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
