@@ -92,6 +92,16 @@ class AbstractStageEnergy(AbstractEnergy[Trajectory]):
         return jnp.dot(stages, jnp.full(stages.shape, x.dt, stages.dtype)) + self.final(last, times[-1])
 
 
+class Indifferent(AbstractStageEnergy):
+    """Nothing is wanted: 0 of everything."""
+
+    def stage(self, state, action, previous_action, time):
+        return jnp.zeros((), jnp.float32)
+
+    def final(self, state, time):
+        return jnp.zeros((), jnp.float32)
+
+
 class AbstractGoalEnergy(AbstractStageEnergy):
     """An energy that is lowest at a goal, which `Problem.with_goal` can swap without a retrace."""
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ._energy import AbstractEnergy, AbstractGoalEnergy, AbstractStageEnergy
+from ._energy import AbstractEnergy, AbstractGoalEnergy, AbstractStageEnergy, Indifferent
 from ._guardrail import AbstractGuardrail
 from ._model import AbstractWorldModel
 from ._risk import AbstractRisk, Mean
@@ -87,6 +87,10 @@ class AbstractProblem(eqx.Module):
     @abc.abstractmethod
     def project(self, actions: Float[Array, "horizon action"], now: Now) -> Float[Array, "horizon action"]:
         """The actions, made executable: inside the box, and inside rate limits step by step from `now.previous_action`."""
+
+    def unjudged(self) -> "AbstractProblem":
+        """The same problem without an energy: its `evaluate` says only where actions lead, and what they violate."""
+        return self
 
     def bounds(self, now: Now, horizon: int) -> Box:
         """The limits of each of the next steps, shape (horizon, action)."""
@@ -195,6 +199,9 @@ class Problem(AbstractProblem):
     def relaxed(self, energy: AbstractEnergy) -> "Problem":
         """The same problem without guardrails, and with another energy in which they may reappear."""
         return Problem(self.model, energy, risk=self.risk, num_latents=self.num_latents, rate_limit=self.rate_limit, limits=self.limits)
+
+    def unjudged(self):
+        return eqx.tree_at(lambda problem: problem.energy, self, Indifferent())
 
     def evaluate(self, state, actions, now, *, key):
         actions = to_float(actions)

@@ -377,10 +377,10 @@ def matching(goal: Float[Array, "..."], position: Float[Array, " component"], la
 
 
 def safe_norm(x: Float[Array, " component"]) -> Float[Array, ""]:
-    """The Euclidean norm, with derivative 0 (not NaN) at 0."""
+    """The Euclidean norm, with derivative 0 (not NaN) at 0; NaN of NaN."""
     square = jnp.sum(x**2)
-    positive = square > SMALL**2
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
+    nothing = square <= SMALL**2
+    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, square)))
 
 
 def rotation_vector(a: Float[Array, "4"], b: Float[Array, "4"]) -> Float[Array, "3"]:

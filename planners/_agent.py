@@ -15,6 +15,9 @@ from ._compile import compiled
 from ._filter import AbstractFilter
 from ._planner import RESULTS, AbstractPlanner, Plan
 
+LONGEST = 1e6  # s that may pass between two calls
+MOST_TICKS = 2.0**30  # control periods that may
+
 
 class AgentState(eqx.Module):
     """What an agent carries through an episode; nothing in here learns.
@@ -65,7 +68,7 @@ class Agent(eqx.Module):
         **Arguments:**
 
         - `observation`: what the perceiver takes; for `ebm.Direct`, a state of the model.
-        - `elapsed`: s since the last call, default one control period.
+        - `elapsed`: s since the last call, default one control period, as for a number that is not finite; negative ones count as 0.
 
         **Returns:**
 
@@ -92,13 +95,15 @@ def _begin(agent: Agent, state: PyTree, key: Key[Array, ""]) -> tuple[Any, Array
 def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Float[Array, ""]) -> tuple[Array, Plan, AgentState]:
     problem = agent.problem
     state, perceived = agent.perceiver.observe(problem.model, memory.memory, memory.action, observation)
+    elapsed = jnp.where(jnp.isfinite(elapsed), jnp.clip(elapsed, 0.0, LONGEST), problem.dt)
     now = ebm.Now(memory.tick, memory.action, elapsed)
     plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
     action = settle(agent, state, now, plan)
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
-    ticks = jnp.maximum(jnp.round(jnp.nan_to_num(elapsed) / problem.dt), 1.0).astype(jnp.int32)
+    ticks = jnp.clip(jnp.round(elapsed / problem.dt), 1.0, MOST_TICKS).astype(jnp.int32)
+    ticks = jnp.minimum(ticks, jnp.iinfo(jnp.int32).max - memory.tick)  # a clock that is full stands still
     return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks)
 
 

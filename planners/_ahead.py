@@ -15,11 +15,11 @@ import ebm
 
 from ._agent import Agent, settle, to_arrays
 from ._compile import compiled
+from ._limits import EARLY, Limits
 from ._planner import Plan
 
 RECENT = 2048  # planning times that are looked at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
-EARLY = 0.25  # of a step, by which an action may come before its time: a loop's clock is not exact, and may tick twice in a step
 KEPT = 4  # plans: what was sent while a plan was being made may come from an older one
 
 
@@ -64,9 +64,8 @@ class Ahead:
 
     def __init__(self, agent: Agent, latency: float, deadline: float | None, compensate: bool, clock: Callable[[], float]):
         self.agent, self.latency, self.deadline, self.compensate, self.clock = agent, latency, deadline, compensate, clock
-        box = agent.problem.action_space
-        self.low, self.high = np.asarray(box.low), np.asarray(box.high)
-        self.rest = np.clip(np.zeros(box.size, np.float32), self.low, self.high)
+        self.limits = Limits(agent.problem)
+        self.rest = self.limits.rest
         self.durations: deque[float] = deque(maxlen=RECENT)  # of whole plans, s
         self.rounds: deque[float] = deque(maxlen=RECENT)  # of single calls of the planner, s
         self.plans: tuple[Published, ...] = ()  # newest first; replaced as a whole, so that no reader needs a lock
@@ -77,6 +76,7 @@ class Ahead:
         self.durations.clear()
         self.rounds.clear()
         self.plans, self.made, self.late = (), 0, 0
+        self.limits.reset()
         self._memory = self.agent.init(key=jax.random.key(seed))
         self._began = self.clock()
         self.think(observation, self._began)
@@ -91,6 +91,11 @@ class Ahead:
         """What takes effect then, as far as it is known."""
         plan = self.due(effect)
         return self.rest if plan is None else plan.at(effect, self.agent.problem.dt)
+
+    def send(self, action: np.ndarray, now: float) -> np.ndarray:
+        """What of an action that takes effect after `now` (s on the clock) can be sent: inside the limits, near what was sent before."""
+        tick = math.floor((now + self.latency - self._began) / self.agent.problem.dt + EARLY)
+        return self.limits.keep(action, tick, now)
 
     def think(self, observation: Any, seen: float) -> None:
         """Make one plan and publish it."""

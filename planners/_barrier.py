@@ -59,9 +59,9 @@ class BarrierFilter(AbstractFilter):
         left, slope = margins(still), jax.jacfwd(margins)(still)
         usable = jnp.isfinite(left) & jnp.all(jnp.isfinite(slope), axis=1)
         left, slope = jnp.where(usable, left, 1.0), jnp.where(usable[:, None], slope, 0.0)
-        bounds = problem.bounds(now, 1)
+        low, high = (problem.project(end[None], now)[0] for end in (box.low, box.high))  # what can be sent, rate limits included
         rows = jnp.concatenate([-slope, jnp.eye(box.size), -jnp.eye(box.size)])
-        limits = jnp.concatenate([left, (bounds.high[0] - action) / unit, (action - bounds.low[0]) / unit])
+        limits = jnp.concatenate([left, (high - action) / unit, (action - low) / unit])
         change = solver.solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
         needed = jnp.any(left < 0) & jnp.all(jnp.isfinite(change))
         safe = problem.project((action + unit * jnp.where(needed, change, 0.0))[None], now)[0]

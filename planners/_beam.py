@@ -44,15 +44,15 @@ class BeamSearch(AbstractSequenceSearch):
 
         def deepen(beam, depth):
             states, held, energy, violation, plans, best = beam
-            tick = now.tick + depth * self.hold
+            tick, now_left = now.tick + depth * self.hold, jnp.minimum(self.horizon - depth * self.hold, self.hold)
 
             def follow(state, held, action):
-                after, cost, broken, finite = advance(problem, state, action, self.hold, held, tick)
-                left = (count - depth - 1) * self.hold
-                ahead, then = outlook(problem, after, action, choices, count * self.hold, tick + self.hold, left, self.penalty)
-                return after, then, cost, broken, jnp.where(finite, ahead, jnp.inf)
+                after, sent, cost, broken, finite = advance(problem, state, action, self.hold, held, tick, now_left)
+                left = jnp.maximum(self.horizon - (depth + 1) * self.hold, 0)
+                ahead, then = outlook(problem, after, sent, choices, count * self.hold, tick + now_left, left, self.penalty)
+                return after, sent, then, cost, broken, jnp.where(finite, ahead, jnp.inf)
 
-            grown, thens, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
+            grown, sent, thens, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
             energy, violation = energy[:, None] + costs, violation[:, None] + broken
             key = energy + aheads
             finite = jnp.isfinite(key)
@@ -67,7 +67,7 @@ class BeamSearch(AbstractSequenceSearch):
             whole = jnp.where(finite, key, jnp.inf)[parent, choice] + self.penalty * violation[parent, choice]
             first = jnp.argmin(whole)
             best = jax.tree.map(lambda new, old: jnp.where(whole[first] < best[0], new, old), (whole[first], plans[first]), best)
-            return (states, choices[choice], energy[parent, choice], violation[parent, choice], plans, best), None
+            return (states, sent[parent, choice], energy[parent, choice], violation[parent, choice], plans, best), None
 
         # the beam starts as one plan: its copies count as not finite
         energy = jnp.where(jnp.arange(self.width) == 0, 0.0, jnp.inf)

@@ -59,6 +59,14 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
         count = choices_of(problem, self.choices, self.resolution).shape[0]
         return CategoricalState(jnp.full((decisions(self.horizon, self.hold), count), 1.0 / count, jnp.float32), jnp.zeros(()), key)
 
+    def adopt(self, problem, plan_state, actions):
+        choices = choices_of(problem, self.choices, self.resolution)
+        firsts = actions[:: self.hold]  # of every decision
+        nearest = jnp.argmin(jnp.sum((firsts[:, None] - choices) ** 2, axis=-1), axis=1)
+        certain = jax.nn.one_hot(nearest, len(choices), dtype=jnp.float32)
+        settled = (1.0 - self.least) * certain + self.least / len(choices)
+        return eqx.tree_at(lambda s: (s.probabilities, s.phase), plan_state, (settled, jnp.zeros(())))
+
     def propose(self, belief, *, key):
         drawn = jax.random.categorical(key, jnp.log(belief), shape=(self.num_samples, belief.shape[0]))
         # the likeliest sequence, and every choice held, as far as they fill half the candidates

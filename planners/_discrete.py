@@ -10,7 +10,6 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 import ebm
 
 MOST_CHOICES = 1024
-LOST = 1e6  # energy of what is not finite, where a number is needed
 
 
 def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resolution: int) -> Float[Array, "choices action"]:
@@ -47,17 +46,18 @@ def advance(
     previous: Float[Array, " action"],
     tick: Int[Array, ""],
     count: Int[Array, ""] | int | None = None,
-) -> tuple[PyTree, Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
-    """Hold one action for `hold` steps in the nominal world, of which the first `count` matter (default: all).
+) -> tuple[PyTree, Float[Array, " action"], Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
+    """Hold one action for `hold` steps in the nominal world, as far as the limits let it, of which the first `count` matter (default: all).
 
     **Returns:**
 
-    The state after them, the energy of their stages, their summed positive violations, and whether all was finite.
+    The state after them, the last action that was sent, the energy of their stages, their summed positive violations, and whether all was
+    finite.
     """
     count = hold if count is None else count
     counts = jnp.arange(hold) < count
     state = jax.tree.map(jnp.asarray, state)
-    actions = jnp.broadcast_to(action, (hold, action.size))
+    actions = problem.project(jnp.broadcast_to(action, (hold, action.size)), ebm.Now(tick, previous, 0.0))
     states = problem.model.rollout(state, actions)
     times = (tick + jnp.arange(hold + 1)).astype(jnp.float32) * problem.dt
     before, after = (jax.tree.map(lambda leaf, part=part: leaf[part], states) for part in (slice(None, -1), slice(1, None)))
@@ -67,7 +67,7 @@ def advance(
     violation = sum((jnp.sum(jnp.where(counts, rail, 0.0)) for rail in rails), jnp.zeros(()))
     finite = ebm.all_finite(states) & jnp.isfinite(energy) & ~jnp.isnan(violation)
     last = jax.tree.map(lambda old, leaf: jnp.asarray(leaf[count], old.dtype), state, states)
-    return last, energy, violation, finite
+    return last, actions[jnp.maximum(count - 1, 0)], energy, violation, finite
 
 
 def outlook(
@@ -80,14 +80,14 @@ def outlook(
     count: Int[Array, ""],
     penalty: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, " action"]]:
-    """The least energy that holding one choice can have over the next `count` of `hold` steps, violations times `penalty` included; and
-    that choice. What a partial plan is worth at least."""
+    """The least energy that holding one choice can have over the next `count` of `hold` steps, violations times `penalty` included, +inf if
+    no choice stays finite; and that choice. What a partial plan is worth at least."""
 
     def end(action):
-        after, energy, violation, finite = advance(problem, state, action, hold, held, tick, count)
+        after, _, energy, violation, finite = advance(problem, state, action, hold, held, tick, count)
         final = problem.energy.final(after, (tick + count).astype(jnp.float32) * problem.dt)
-        cost = jnp.where(finite, energy + penalty * violation + final, LOST)
-        return jnp.nan_to_num(cost, nan=LOST, posinf=LOST, neginf=-LOST)
+        cost = energy + penalty * violation + final
+        return jnp.where(finite & jnp.isfinite(cost), cost, jnp.inf)
 
     costs = jax.vmap(end)(choices)
     return jnp.min(costs), choices[jnp.argmin(costs)]

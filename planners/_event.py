@@ -11,6 +11,8 @@ import ebm
 
 from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, no_plan
 
+ROUNDING = 1e-5  # of half the action box
+
 
 class EventState(eqx.Module):
     """The inner planner's state, its last plan, whether there is one yet, and the time since it was made (s)."""
@@ -24,7 +26,8 @@ class EventState(eqx.Module):
 class EventTriggered(AbstractPlanner):
     """Follow a plan until it is old, or until the state is not what it foresaw (Heemels, Johansson and Tabuada 2012).
 
-    Saves planning time where the model is good; a shove is answered at once. A plan that is not `successful` is never followed.
+    Saves planning time where the model is good; a shove is answered at once. A plan that is not `successful` is never followed, nor one
+    that has left the limits, because these have changed, or because something else was sent meanwhile.
 
     **Arguments:**
 
@@ -51,16 +54,26 @@ class EventTriggered(AbstractPlanner):
         plan = no_plan(self.planner, problem, state, inner)
         return EventState(inner, plan, jnp.array(False), jnp.zeros(()))
 
+    @property
+    def adopts(self):
+        return self.planner.adopts
+
+    def adopt(self, problem, plan_state, actions):
+        inner = self.planner.adopt(problem, plan_state.inner, actions)
+        return eqx.tree_at(lambda s: (s.inner, s.planned, s.age), plan_state, (inner, jnp.array(False), jnp.zeros(())))
+
     def plan(self, problem, state, plan_state, now):
         last, age = plan_state.plan, plan_state.age + now.elapsed
         index = now.tick - last.trajectory.now.tick
         foreseen = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, self.horizon)], last.trajectory.states)
         gap = jnp.max(jnp.abs(problem.model.difference(foreseen, state)), initial=0.0)
         follow = plan_state.planned & (gap <= self.tolerance) & (index >= 0) & (index < jnp.minimum(self.period, self.horizon))
-        follow = follow & (last.result == RESULTS.successful)
+        moved = _moved(last, index, now)
+        executable = jnp.all(jnp.abs(problem.project(moved.actions, now) - moved.actions) <= ROUNDING * problem.action_space.half_range)
+        follow = follow & (last.result == RESULTS.successful) & executable
 
         def go_on():
-            return _moved(last, index, now), eqx.tree_at(lambda s: s.age, plan_state, age)
+            return moved, eqx.tree_at(lambda s: s.age, plan_state, age)
 
         def anew():
             plan, inner = self.planner.plan(problem, state, plan_state.inner, eqx.tree_at(lambda n: n.elapsed, now, age))

@@ -65,7 +65,8 @@ class BackupFilter(AbstractFilter):
         first = jnp.broadcast_to(action, (len(behaviours), 1, box.size))
         tried = jnp.concatenate([jnp.concatenate([first, behaviours[:, :-1]], axis=1), behaviours])
         tried = jax.vmap(lambda actions: problem.project(actions, now))(tried)
-        values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=jax.random.key(0)))(tried)
+        unjudged = problem.unjudged()
+        values = jax.vmap(lambda actions: unjudged.evaluate(state, actions, now, key=jax.random.key(0)))(tried)
         safe = values.finite & (values.violation <= 0)
         passes = jnp.any(safe[: len(behaviours)])
         return jnp.where(passes, action, tried[rank(values).best, 0]), ~passes

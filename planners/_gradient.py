@@ -90,7 +90,10 @@ class GradientPlanner(AbstractPlanner):
         last = shift(plan_state.knots, whole)
         box = problem.action_space
         unit = jnp.where(box.half_range > 0, box.half_range, 1.0)
-        low, high = (box.low - box.center) / unit, (box.high - box.center) / unit
+        # a knot stays in the box of the step that is nearest to it: outside, nothing that it does has an effect, or a gradient
+        nearest = jnp.argmin(jnp.abs(positions[:, None] - jnp.arange(self.knots)), axis=0)
+        allowed = problem.bounds(now, self.horizon)
+        low, high = ((end[nearest] - box.center) / unit for end in (allowed.low, allowed.high))
 
         def act(x):
             return problem.project(self.basis(box.center + unit * x, positions), now)

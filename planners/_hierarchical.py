@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 import ebm
 
-from ._planner import AbstractPlanner, Plan, no_plan
+from ._planner import AbstractPlanner, Plan, is_plan, no_plan
+from ._rank import best_of
 
 
 class HierarchicalState(eqx.Module):
@@ -30,8 +31,8 @@ class HierarchicalPlanner(AbstractPlanner):
 
     If the lower plan neither comes within its goal's tolerance of the subgoal nor at least half way there, the subgoal counts as
     unreachable. The level above then plans again at the next step, and this once the lower level also plans the whole task by itself, as
-    if there were no hierarchy; the better plan by the task's own energy is taken. What stays unreachable for `patience` steps is noted
-    (`HierarchicalProblem.notes`), so that the level above looks for another way.
+    if there were no hierarchy; of both plans the better one of the task itself is taken, guardrails before energy. What stays unreachable
+    for `patience` steps is noted (`HierarchicalProblem.notes`), so that the level above looks for another way.
 
     **Arguments:**
 
@@ -87,9 +88,11 @@ class HierarchicalPlanner(AbstractPlanner):
             tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
             elapsed = jnp.where(plan_state.planned, age, 0.0)
             plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, held, elapsed))
-            return plan, upper, jnp.zeros_like(age)
+            # of a state that is not finite nothing is kept: the next one is planned from as if it were this one
+            return jax.tree.map(lambda a, b: jnp.where(is_plan(plan), a, b), (plan, upper, jnp.zeros_like(age), jnp.array(True)), before)
 
-        above, upper, age = jax.lax.cond(due, anew, lambda: (plan_state.plan, plan_state.upper, age))
+        before = plan_state.plan, plan_state.upper, age, plan_state.planned
+        above, upper, age, planned = jax.lax.cond(due, anew, lambda: before)
         posed = parts.condition(parts.lower, above, age)
         plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
         if self.fallback:
@@ -102,11 +105,13 @@ class HierarchicalPlanner(AbstractPlanner):
             def flat():
                 alone, after = self.lower.plan(parts.lower, state, plan_state.lower, now)
                 task = parts.lower.evaluate(state, plan.actions, now, key=jax.random.key(0))
-                return jax.tree.map(lambda a, b: jnp.where(alone.energy < task.energy, a, b), (alone, after), (plan, lower))
+                known = eqx.tree_at(lambda p: (p.energy, p.violations), plan, (task.energy, task.violations))
+                better = best_of(jax.tree.map(lambda *leaves: jnp.stack(leaves), known, alone)) == 1
+                return jax.tree.map(lambda a, b: jnp.where(better, a, b), (alone, after), (plan, lower))
 
             plan, lower = jax.lax.cond(reachable, lambda: (plan, lower), flat)
         plan = eqx.tree_at(lambda p: p.upper, plan, above, is_leaf=lambda node: node is None)
-        return plan, HierarchicalState(upper, lower, above, jnp.array(True), age, misses, notes)
+        return plan, HierarchicalState(upper, lower, above, planned, age, misses, notes)
 
 
 def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:

@@ -1,7 +1,7 @@
 """A problem under a coarser one, and what the one above hands down."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -58,6 +58,27 @@ class HierarchicalProblem(ebm.AbstractProblem):
     @property
     def provides(self):
         return self.lower.provides | {"upper"}
+
+    @property
+    def energy(self) -> Any:
+        """That of the task."""
+        return cast(Any, self.lower).energy
+
+    @property
+    def guardrails(self) -> tuple[ebm.AbstractGuardrail, ...]:
+        """Those of the task."""
+        return cast(Any, self.lower).guardrails
+
+    @property
+    def action_space(self):
+        return self.lower.action_space
+
+    def relaxed(self, energy: ebm.AbstractEnergy) -> "HierarchicalProblem":
+        """The same hierarchy, whose task has another energy, and no guardrails."""
+        return HierarchicalProblem(self.upper, cast(Any, self.lower).relaxed(energy), self.lift, self.condition, self.notes)
+
+    def unjudged(self):
+        return self.lower.unjudged()
 
     def evaluate(self, state, actions, now, *, key):
         return self.lower.evaluate(state, actions, now, key=key)

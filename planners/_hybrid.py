@@ -15,7 +15,7 @@ class HybridPlanner(AbstractPlanner):
 
     **Arguments:**
 
-    - `search`: finds a plan, such as `iCEM`.
+    - `search`: finds a plan, such as `iCEM`. One that can `adopt` actions goes on from the refined plan.
     - `refine`: improves it: `GradientPlanner`, `ILQR`, or anything else that can `adopt` actions.
 
     Bharadhwaj, Xie and Shkurti 2020, "Model-predictive control via cross-entropy and gradient-based optimization", arXiv:2004.08763.
@@ -27,6 +27,8 @@ class HybridPlanner(AbstractPlanner):
     def __check_init__(self):
         if self.search.horizon != self.refine.horizon:
             raise ValueError(f"Both planners need one horizon, got {self.search.horizon} and {self.refine.horizon}. Give both the same.")
+        if not self.refine.adopts:
+            raise ValueError(f"{type(self.refine).__name__} cannot begin at given actions. Refine by GradientPlanner, ILQR or Collocation.")
 
     @property
     def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -40,7 +42,7 @@ class HybridPlanner(AbstractPlanner):
         return self.search.init(problem, state, key=key), self.refine.init(problem, state, key=key)
 
     def adopt(self, problem, plan_state, actions):
-        return self.search.adopt(problem, plan_state[0], actions), plan_state[1]
+        return self._told(problem, plan_state[0], actions), self.refine.adopt(problem, plan_state[1], actions)
 
     def plan(self, problem, state, plan_state, now):
         found, searching = self.search.plan(problem, state, plan_state[0], now)
@@ -48,4 +50,7 @@ class HybridPlanner(AbstractPlanner):
         at_once = eqx.tree_at(lambda n: n.elapsed, now, jnp.zeros_like(now.elapsed))
         refined, refining = self.refine.plan(problem, state, refining, at_once)
         plan = choose(jax.tree.map(lambda *leaves: jnp.stack(leaves), found, refined))
-        return plan, (self.search.adopt(problem, searching, plan.actions), refining)
+        return plan, (self._told(problem, searching, plan.actions), refining)
+
+    def _told(self, problem, searching, actions):
+        return self.search.adopt(problem, searching, actions) if self.search.adopts else searching

@@ -1,7 +1,5 @@
 """The iterative linear-quadratic regulator, in a box."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,13 +9,14 @@ from jaxtyping import Array, Float, Key, PyTree
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
-from ._dense import dense
-from ._expansion import expand, merit
+from ._expansion import merit
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
-from ._riccati import riccati
+from ._rank import rank
+from ._retreat import retreats
+from ._steps import steps
 
-STEP_SIZES = (0.0, 1.0, 0.5, 0.25, 0.1, 0.03, 0.01)  # of which one is the plan so far
+SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)  # of the way from what keeps the guardrails to what descent came to
 EASIER, HARDER = 0.3, 10.0  # factors on the damping after a step that helped, or did not
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
 
@@ -32,9 +31,11 @@ class Reference(eqx.Module):
 
 
 class ILQRState(eqx.Module):
-    """The last plan with its feedback law, how far time is past its first action (in steps), the damping, and a key."""
+    """What descent came to, with its feedback law; the plan that was sent; how far time is past their first action (in steps), the
+    damping, and a key."""
 
     last: Reference
+    sent: Float[Array, "horizon action"]
     phase: Float[Array, ""]
     damping: Float[Array, ""]
     key: Key[Array, ""]
@@ -45,9 +46,13 @@ class ILQR(AbstractPlanner):
 
     Energies that are sums over time are solved stage by stage (a Riccati recursion, linear in the horizon), and the feedback law is
     followed in the world, so that unstable ones stay near; any other energy by one dense Gauss–Newton step over all actions. Steps are
-    tried at several sizes side by side, and only what lowers the true energy is kept. The next plan begins at the better of the last one's
-    actions and of what its law makes of the state that came instead of the expected one: an unstable plant leaves the actions alone
-    within a few periods. Needs no noise, but a smooth energy and world; it finds the minimum next to where it starts.
+    tried at several sizes side by side, and only what lowers the true energy, with guardrails as penalties, is kept; of all that was tried
+    the best by rank is the plan, which comes from the safe side; `AugmentedLagrangian` around this is quicker where a guardrail is in the
+    way.
+
+    The next plan begins at the better of the last one's actions and of what its law makes of the state that came instead of the expected
+    one: an unstable plant leaves the actions alone within a few periods. Needs no noise, but a smooth energy and world; it finds the
+    minimum next to where it starts.
 
     **Arguments:**
 
@@ -84,12 +89,13 @@ class ILQR(AbstractPlanner):
         trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, ebm.Now(0, box.rest, 0.0), problem.dt)
         tangent = eqx.filter_eval_shape(problem.model.linearize, trajectory).B.shape[-2]
         gain, memory = jnp.zeros((self.horizon, box.size, tangent)), jnp.zeros((self.horizon, box.size, box.size))
-        return ILQRState(Reference(actions, trajectory.states, gain, memory), jnp.zeros(()), self.damping, key)
+        sent = jnp.broadcast_to(box.rest, actions.shape)
+        return ILQRState(Reference(actions, trajectory.states, gain, memory), sent, jnp.zeros(()), self.damping, key)
 
     def adopt(self, problem, plan_state, actions):
         last = plan_state.last
         last = Reference(problem.action_space.clip(actions), last.states, jnp.zeros_like(last.gain), jnp.zeros_like(last.memory))
-        return eqx.tree_at(lambda s: (s.last, s.phase), plan_state, (last, jnp.zeros(())))
+        return eqx.tree_at(lambda s: (s.last, s.sent, s.phase), plan_state, (last, last.actions, jnp.zeros(())))
 
     def plan(self, problem, state, plan_state, now):
         key, world_key = jax.random.split(plan_state.key)
@@ -103,44 +109,36 @@ class ILQR(AbstractPlanner):
             tried = jax.vmap(lambda actions: problem.project(jnp.where(jnp.isfinite(actions), actions, tried[0]), now))(tried)
             values = jax.vmap(lambda actions: problem.evaluate(state, actions, now, key=world_key))(tried)
             best = jnp.argmin(jnp.where(values.finite, merit(values, self.penalty), jnp.inf))  # the first of equals
-            return best, tried[best], ebm.pick(values, best)
+            return best, tried[best], ebm.pick(values.trajectory.states, best), ebm.pick((tried, values), rank(values).best)
 
         def improve(carry, _):
-            actions, damping, *_ = carry
+            actions, _, damping, *_ = carry
             trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, now, problem.dt)
-            tried, gain, memory = self._candidates(problem, trajectory, unit, bounds, damping)
-            best, actions, value = judge(tried)
+            tried, gain, memory = steps(problem, trajectory, unit, bounds, self.penalty, damping)
+            best, actions, states, found = judge(tried)
             damping = jnp.clip(damping * jnp.where(best > 0, EASIER, HARDER), LEAST_DAMPING, MOST_DAMPING)
-            return (actions, damping, gain, memory), value
+            return (actions, states, damping, gain, memory), found
 
         law = ebm.Feedback(jnp.zeros_like(start), last.gain, last.memory, bounds.low, bounds.high)
         corrected = problem.model.follow(ebm.Trajectory(last.states, last.actions, now, problem.dt), law, state)
-        carry = judge(jnp.stack([start, corrected]))[1], plan_state.damping, last.gain, last.memory
-        (actions, damping, gain, memory), values = jax.lax.scan(improve, carry, length=self.num_iterations)
-        value = ebm.pick(values, -1)
-        good = value.finite & ebm.all_finite(state)
+        tried, guarded = jnp.stack([start, corrected]), bool(getattr(problem, "guardrails", ()))
+        if guarded:
+            tried = jnp.concatenate([tried, retreats(problem, plan_state.sent, whole, now)])
+        _, *begin, found = judge(tried)
+        carry = *begin, plan_state.damping, last.gain, last.memory
+        (actions, states, damping, gain, memory), later = jax.lax.scan(improve, carry, length=self.num_iterations)
+        # descent weighs violations against energy, and what is sent does not: it goes part of the way there
+        found = jax.tree.map(lambda leaf, leaves: jnp.concatenate([leaf[None], leaves]), found, later)
+        sent, value = ebm.pick(found, rank(found[1]).best)
+        if guarded:
+            between = sent + jnp.asarray(SHARES)[:, None, None] * (actions - sent)
+            sent, value = judge(jnp.concatenate([sent[None], between]))[-1]
+        good, known = value.finite & ebm.all_finite(state), ebm.all_finite(state)
         gain, memory = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (gain, memory))
-        new = Reference(actions, value.trajectory.states, gain, memory), jnp.minimum(damping, self.damping)
-        old = eqx.tree_at(lambda r: r.actions, last, start), self.damping
+        new = Reference(actions, states, gain, memory), jnp.minimum(damping, self.damping)
+        # where the world was lost by what was planned, the next plan begins at rest
+        rest = jnp.broadcast_to(problem.action_space.rest, start.shape)
+        old = eqx.tree_at(lambda r: r.actions, last, jnp.where(known, problem.project(rest, now), start)), self.damping
         last, damping = jax.tree.map(lambda new, old: jnp.where(good, new, old), new, old)
-        return finish(state, last.actions, value), ILQRState(last, phase, damping, key)
-
-    def _candidates(self, problem: Any, trajectory: ebm.Trajectory, unit, bounds, damping) -> tuple[Array, Array, Array]:
-        """The actions after a step of every size, and the gains on state and previous action."""
-        linear, actions = problem.model.linearize(trajectory), trajectory.actions
-        slope, low, high = linear.B * unit, (bounds.low - actions) / unit, (bounds.high - actions) / unit
-        sizes = jnp.asarray(STEP_SIZES)
-        if not isinstance(problem.energy, ebm.AbstractStageEnergy):
-            change = dense(problem, trajectory, linear.lift, linear.A, slope, unit, low, high, self.penalty, damping)
-            none = jnp.zeros((self.horizon, unit.size, linear.B.shape[-2])), jnp.zeros((self.horizon, unit.size, unit.size))
-            return actions + sizes[:, None, None] * unit * change, *none
-        expansion = expand(problem, trajectory, linear.lift, unit, self.penalty)
-        change, gain, memory = riccati(expansion, linear.A, slope, low, high, damping)
-        gain, memory = unit[:, None] * gain, unit[:, None] * memory / unit
-
-        def follow(size):
-            law = ebm.Feedback(size * unit * change, gain, memory, bounds.low, bounds.high)
-            return problem.model.follow(trajectory, law)
-
-        # a step of no size is the plan so far, bit for bit
-        return jnp.concatenate([actions[None], jax.vmap(follow)(sizes[1:])]), gain, memory
+        plan = finish(state, jnp.where(good, sent, start), value)
+        return plan, ILQRState(last, plan.actions, phase, damping, key)

@@ -15,6 +15,8 @@ import ebm
 from ._discrete import advance, decisions
 from ._sequence import AbstractSequenceSearch
 
+HELD_CELLS = 5.0  # for half the action box
+
 
 class LatticeSearch(AbstractSequenceSearch):
     """Grow plans choice by choice; of those that lead into one cell of a lattice of states, only the cheapest lives on.
@@ -43,7 +45,12 @@ class LatticeSearch(AbstractSequenceSearch):
 
     def search(self, problem, state, choices, now, key):
         del key  # deterministic
-        state, count = jax.tree.map(jnp.asarray, state), decisions(self.horizon, self.hold)
+        state, count, box = jax.tree.map(jnp.asarray, state), decisions(self.horizon, self.hold), problem.action_space
+        limited = getattr(problem, "rate_limit", None) is not None
+        fine = HELD_CELLS / jnp.where(box.half_range > 0, box.half_range, 1.0)
+
+        def held_in(sent):  # where it says what can be done next, an action is part of the state
+            return (sent - box.center) * fine if limited else sent[..., :0]
 
         def deepen(front, depth):
             states, held, energy, violation = front
@@ -53,7 +60,7 @@ class LatticeSearch(AbstractSequenceSearch):
             def follow(state, held, action):
                 return advance(problem, state, action, self.hold, held, tick, left)
 
-            grown, costs, broken, finite = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
+            grown, sent, costs, broken, finite = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
             energy, violation = (energy[:, None] + costs).ravel(), (violation[:, None] + broken).ravel()
             finite = finite.ravel() & jnp.isfinite(energy)
             final = jax.vmap(jax.vmap(lambda state: problem.energy.final(state, (tick + left).astype(jnp.float32) * problem.dt)))(grown)
@@ -61,7 +68,7 @@ class LatticeSearch(AbstractSequenceSearch):
             safe = finite & (violation <= 0)
             order = jnp.lexsort((jnp.where(safe, worth, violation), ~safe, ~finite))
             place = jnp.zeros_like(order).at[order].set(jnp.arange(order.size))
-            cells = jax.vmap(jax.vmap(self._cell))(grown).reshape(order.size, 2)
+            cells = jax.vmap(jax.vmap(self._cell))(grown, held_in(sent)).reshape(order.size, 2)
             # a plan lives on if none that leads into its cell comes before it
             same = jnp.all(cells[:, None] == cells[None], axis=-1) & finite[None]
             beaten = jnp.any(same & (place[None] < place[:, None]), axis=1) | ~finite
@@ -69,7 +76,7 @@ class LatticeSearch(AbstractSequenceSearch):
             parent, choice = chosen // choices.shape[0], chosen % choices.shape[0]
             states = jax.tree.map(lambda leaf: leaf[parent, choice], grown)
             energy = jnp.where(beaten[chosen], jnp.inf, energy[chosen])
-            return (states, choices[choice], energy, violation[chosen]), (parent, choice)
+            return (states, sent[parent, choice], energy, violation[chosen]), (parent, choice)
 
         def repeat(leaf):
             return jnp.broadcast_to(leaf, (self.width, *jnp.shape(leaf)))
@@ -87,9 +94,10 @@ class LatticeSearch(AbstractSequenceSearch):
         _, chosen = jax.lax.scan(back, jnp.zeros((), family[0].dtype), family, reverse=True)
         return jnp.repeat(choices[chosen], self.hold, axis=0)[None, : self.horizon]
 
-    def _cell(self, state) -> UInt32[Array, "2"]:
+    def _cell(self, state, held) -> UInt32[Array, "2"]:
         """Two numbers that stand for a cell: two different cells share both once in 2⁶⁴."""
         numbers = ravel_pytree(state)[0] if self.coordinates is None else self.coordinates(state)
-        cell = jnp.round(jnp.nan_to_num(numbers) / self.cell).astype(jnp.int32).astype(jnp.uint32)
+        cell = jnp.concatenate([jnp.nan_to_num(numbers) / self.cell, held])
+        cell = jnp.round(cell).astype(jnp.int32).astype(jnp.uint32)
         odd = np.random.default_rng(0).integers(1 << 31, size=(cell.size, 2), dtype=np.uint32) * 2 + 1
         return jnp.sum((cell[:, None] ^ (cell[:, None] >> 15)) * jnp.asarray(odd), axis=0, dtype=jnp.uint32)

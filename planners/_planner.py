@@ -70,6 +70,11 @@ class AbstractPlanner(eqx.Module):
     def plan(self, problem: ebm.AbstractProblem, state: PyTree, plan_state: Any, now: ebm.Now) -> tuple[Plan, Any]:
         """The best actions found from `state`, and the plan state to hand to the next call: always of one structure."""
 
+    @property
+    def adopts(self) -> bool:
+        """Whether it can be told where to begin."""
+        return type(self).adopt is not AbstractPlanner.adopt
+
     def adopt(self, problem: ebm.AbstractProblem, plan_state: Any, actions: Float[Array, "horizon action"]) -> Any:
         """The plan state from which the next plan begins at `actions`, the first of them due now: how one planner refines another's plan.
 
@@ -78,6 +83,11 @@ class AbstractPlanner(eqx.Module):
         `NotImplementedError` for a planner that cannot be told where to begin.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot begin at given actions. Use it first, and one that can after it.")
+
+
+def is_plan(plan: Plan) -> Bool[Array, ""]:
+    """Whether anything was planned, instead of moving on what was planned before."""
+    return (plan.result != RESULTS.nonfinite_state) & (plan.result != RESULTS.nonfinite_plan)
 
 
 def no_plan(planner: AbstractPlanner, problem: ebm.AbstractProblem, state: PyTree, plan_state: Any) -> Plan:

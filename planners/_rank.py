@@ -1,7 +1,7 @@
 """Which of several evaluated plans is better."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 import ebm
 
@@ -34,6 +34,10 @@ def rank(values: ebm.Evaluation) -> ebm.Ranking:
 
 def choose(plans: Plan) -> Plan:
     """The best of several plans of one problem, which are stacked; the first of equals."""
+    return ebm.pick(plans, best_of(plans))
+
+
+def best_of(plans: Plan) -> Int[Array, ""]:
+    """Which of several plans of one problem, which are stacked, is the best; the first of equals."""
     finite = jnp.isfinite(plans.energy)
-    value = ebm.Evaluation(plans.energy, plans.terms, plans.violations, finite, plans.trajectory, None)
-    return ebm.pick(plans, rank(value).best)
+    return rank(ebm.Evaluation(plans.energy, plans.terms, plans.violations, finite, plans.trajectory, None)).best

@@ -68,12 +68,16 @@ class Realtime:
         clock: Callable[[], float] = time.perf_counter,
         seed: int = 0,
     ):
-        if not (max_age > 0 and latency >= 0 and (deadline is None or deadline > 0)):
-            raise ValueError(f"`max_age` and `deadline` must be positive, `latency` not negative (s): {max_age}, {deadline}, {latency}.")
+        if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or deadline > 0)):
+            raise ValueError(
+                f"`max_age` and `deadline` must be positive, `latency` finite and not negative (s): {max_age}, {deadline}, {latency}."
+            )
         self.max_age, self.latency, self.fallback, self.clock, self.seed = max_age, latency, fallback, clock, seed
         self._ahead = Ahead(agent, latency, deadline, compensate, clock)
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
+        self._seen: tuple[Any, float] | None = None
+        self._stopping, self._error, self._stale = False, None, 0
 
     def start(self, observation: Any) -> "Realtime":
         """Compile, make a first plan from `observation`, and start the thread."""
@@ -107,15 +111,17 @@ class Realtime:
         self._news.set()
 
     def action(self) -> np.ndarray:
-        """What to send now, shape (action,), float32, finite and inside the box. Never blocks and never calls JAX."""
+        """What to send now, shape (action,), float32, finite and inside the limits. Never blocks and never calls JAX."""
+        if self._seen is None:
+            raise RuntimeError("There is no plan yet. Call `start(observation)` first.")
         now, ahead = self.clock(), self._ahead
         plan = ahead.due(now + self.latency)
         if plan is None or now - plan.seen > self.max_age:
             self._stale += 1
             if self.fallback is not None:
                 action = np.asarray(self.fallback(self._seen[0]), np.float32).reshape(ahead.rest.shape)
-                return np.clip(np.where(np.isfinite(action), action, ahead.rest), ahead.low, ahead.high)
-        return ahead.rest if plan is None else plan.at(now + self.latency, ahead.agent.problem.dt)
+                return ahead.send(np.where(np.isfinite(action), action, ahead.rest), now)
+        return ahead.send(ahead.rest if plan is None else plan.at(now + self.latency, ahead.agent.problem.dt), now)
 
     @property
     def plan(self) -> Plan | None:
@@ -131,7 +137,7 @@ class Realtime:
         return RealtimeStatistics(ahead.made, ahead.late, self._stale, p50, p99, p999, self._error)
 
     def _work(self) -> None:
-        planned = self._seen
+        planned: Any = self._seen
         try:
             while not self._stopping:
                 self._news.wait()

@@ -60,6 +60,9 @@ class AbstractSequenceSearch(AbstractPlanner):
         rest = box.rest
         return SequenceState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
 
+    def adopt(self, problem, plan_state, actions):
+        return eqx.tree_at(lambda s: (s.actions, s.phase), plan_state, (problem.action_space.clip(actions), jnp.zeros(())))
+
     def plan(self, problem, state, plan_state, now):
         key, search_key, world_key = jax.random.split(plan_state.key, 3)
         whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)

@@ -10,8 +10,10 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import LOST, advance, decisions, outlook
+from ._discrete import advance, decisions, outlook
 from ._sequence import AbstractSequenceSearch
+
+LOST = 1e6  # times what can be had at once: the energy of what is not finite, where a number is needed
 
 
 class TreeSearch(AbstractSequenceSearch):
@@ -50,24 +52,27 @@ class TreeSearch(AbstractSequenceSearch):
         evenly = jnp.zeros((1, num_choices))
 
         def value(state, held, depth):
-            tick, left = now.tick + depth * self.hold, (count - depth) * self.hold
-            cost, then = outlook(problem, state, held, choices, count * self.hold, tick, left, self.penalty)
-            return -cost, then
+            done = jnp.minimum(depth * self.hold, self.horizon)
+            return outlook(problem, state, held, choices, count * self.hold, now.tick + done, self.horizon - done, self.penalty)
 
         def expand(params, key, choice, node):
             del params, key
             state, held, depth, _ = jax.tree.map(lambda leaf: leaf[0], node)
             action = choices[choice[0]]
-            after, energy, violation, finite = advance(problem, state, action, self.hold, held, now.tick + depth * self.hold)
-            cost, inside = jnp.where(finite, energy + self.penalty * violation, LOST), (depth < count) & finite
-            worth, then = value(after, action, depth + 1)
-            node = jax.tree.map(lambda leaf: leaf[None], (after, action, depth + 1, then))
+            left = jnp.clip(self.horizon - depth * self.hold, 0, self.hold)
+            after, sent, energy, violation, finite = advance(problem, state, action, self.hold, held, now.tick + depth * self.hold, left)
+            cost, inside = jnp.where(finite, energy + self.penalty * violation, lost), (depth < count) & finite
+            ahead, then = value(after, sent, depth + 1)
+            node = jax.tree.map(lambda leaf: leaf[None], (after, sent, depth + 1, then))
+            worth = -jnp.minimum(ahead, lost)
             numbers = jnp.where(depth < count, -cost, 0.0), jnp.where(inside, 1.0, 0.0), jnp.where(inside, worth, 0.0)
             reward, more, left = (number[None] for number in numbers)
             return mctx.RecurrentFnOutput(reward=reward, discount=more, prior_logits=evenly, value=left), node
 
         state = jax.tree.map(jnp.asarray, state)
-        worth, then = value(state, now.previous_action, jnp.int32(0))
+        least, then = value(state, now.previous_action, jnp.int32(0))
+        lost = LOST * (1.0 + jnp.where(jnp.isfinite(least), jnp.abs(least), 0.0))
+        worth = -jnp.minimum(least, lost)
         root = jax.tree.map(lambda leaf: leaf[None], (state, now.previous_action, jnp.int32(0), then))
         output = mctx.gumbel_muzero_policy(
             params=(),

@@ -1,0 +1,25 @@
+"""Plans that may keep every guardrail when nothing else does."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import ebm
+
+from ._basis import shift
+
+
+def retreats(
+    problem: ebm.AbstractProblem, actions: Float[Array, "horizon action"], whole: Float[Array, ""], now: ebm.Now
+) -> Float[Array, "retreats horizon action"]:
+    """What was planned before, moved on by `whole` steps, with its last action, rest or either end of the box after it; and these at once.
+
+    Planners that descend come to a limit from either side. What kept the guardrails a step ago mostly still does, if one only knows how it
+    ends: a plan that is too short to stop in is no retreat.
+    """
+    box, moved = problem.action_space, shift(actions, whole)
+    ends = jnp.stack([box.rest, box.low, box.high])[:, None]
+    known = (jnp.arange(moved.shape[0]) + whole < moved.shape[0])[:, None]
+    at_once = jnp.broadcast_to(ends, (len(ends), *moved.shape))
+    tried = jnp.concatenate([moved[None], jnp.where(known, moved, at_once), at_once])
+    return jax.vmap(lambda actions: problem.project(actions, now))(tried)
