@@ -40,7 +40,7 @@ class Control:
     goal: Number = None
     """Move the goal that an environment has itself, such as CartTable-v0's place on the table in m."""
     planner: Word = None
-    """mppi, cem, icem, predictive, gradient, or module:Class for your own. Default: what suits the plant, else mppi."""
+    """One that `ebm list` shows, such as icem, ilqr or tree, or module:Class for your own. Default: what suits the plant, else mppi."""
     engine: Literal["c", "mjx"] = "c"
     """What plans are imagined with: MuJoCo's C engine, or MJX (for accelerators; needs the extra `mjx`)."""
     horizon: Count = None

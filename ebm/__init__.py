@@ -106,4 +106,5 @@ from ._types import Latents as Latents
 from ._types import Now as Now
 from ._types import Trajectory as Trajectory
 from ._types import all_finite as all_finite
+from ._types import concrete as concrete
 from ._types import to_float as to_float

@@ -173,8 +173,8 @@ class Problem(AbstractProblem):
             raise ValueError(f"Two guardrails share a name in {names}, and one would hide the other. Pass `name=` to tell them apart.")
         if risk is not None and not isinstance(risk, AbstractRisk):
             raise TypeError(f"`risk` must be a risk measure such as `ebm.WorstCase()`, got {risk!r}.")
-        if num_latents < 1:
-            raise ValueError(f"`num_latents` must be positive, got {num_latents}. It counts the worlds each plan is tried in.")
+        if not isinstance(num_latents, int | np.integer) or num_latents < 1:
+            raise ValueError(f"`num_latents` must be a positive integer, got {num_latents}. It counts the worlds each plan is tried in.")
         size = model.action_space.size
         if rate_limit is not None:
             rate_limit = to_float(rate_limit)

@@ -137,6 +137,10 @@ class Discrete(eqx.Module):
 
     actions: Float[Array, "choices action"] = eqx.field(converter=to_float)
 
+    def __check_init__(self):
+        if concrete(self.actions) and not np.isfinite(np.asarray(self.actions)).all():
+            raise ValueError(f"`actions` must be finite, got {self.actions}.")
+
 
 class Latents(eqx.Module):
     """Base noise for what cannot be predicted, which a world model reparametrises; `None` in its place means the nominal world.

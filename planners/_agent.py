@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 import ebm
 
-from ._compile import compiled
+from ._compile import compiled, float32
 from ._filter import AbstractFilter
 from ._planner import RESULTS, AbstractPlanner, Plan
 
@@ -57,8 +57,10 @@ class Agent(eqx.Module):
 
     def init(self, *, key: Key[Array, ""]) -> AgentState:
         """The state at the start of an episode."""
-        plan_state, rest = _begin(self, self.problem.model.example_state(), key)
-        return AgentState(self.perceiver.init(self.problem.model), plan_state, rest, jnp.asarray(np.int32(0)))
+        with float32():
+            plan_state, rest = _begin(self, to_arrays(self.problem.model.example_state()), key)
+            memory = to_arrays(self.perceiver.init(self.problem.model))
+        return AgentState(memory, plan_state, rest, jnp.asarray(np.int32(0)))
 
     def act(
         self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None

@@ -6,10 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import ABOVE_ZERO, check_counts, check_numbers, need
 from ._filter import AbstractFilter
 
 
@@ -32,6 +34,11 @@ class BarrierFilter(AbstractFilter):
     rate: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.3)
     steps: int = eqx.field(static=True, default=2)
     price: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1e3)
+
+    def __check_init__(self):
+        check_counts(self, steps=1)
+        check_numbers(self, rate=(ABOVE_ZERO, 1.0), price=(ABOVE_ZERO, np.inf))
+        need("qpax", self)
 
     def __call__(self, problem, state, action, now):
         solver: Any = importlib.import_module("qpax")  # slow to import, and used by nobody else

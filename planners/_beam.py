@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import advance, decisions, outlook
+from ._discrete import advance, check_branches, decisions, outlook
 from ._sequence import AbstractSequenceSearch
 
 
@@ -38,6 +38,7 @@ class BeamSearch(AbstractSequenceSearch):
         del key  # deterministic
         state = jax.tree.map(jnp.asarray, state)
         count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
+        check_branches(self.width * num_choices**2, f"A width of {self.width} with {num_choices} choices, each of which looks ahead,")
 
         def repeat(leaf):
             return jnp.broadcast_to(leaf, (self.width, *jnp.shape(leaf)))

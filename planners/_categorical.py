@@ -3,13 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
 from ._cem import elite_count
+from ._checks import check_counts, check_numbers
 from ._discrete import choices_of, decisions
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._rank import rank
@@ -48,10 +48,8 @@ class CategoricalCEM(AbstractPlanner, ebm.AbstractSearch):
     renewed: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
 
     def __check_init__(self):
-        for name, low in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1), ("hold", 1), ("resolution", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
+        check_counts(self, horizon=1, num_samples=2, num_iterations=1, hold=1, resolution=2, elites=1)
+        check_numbers(self, momentum=(0.0, 1.0), least=(0.0, 1.0), renewed=(0.0, 1.0))
 
     def init(self, problem, state, *, key):
         del state

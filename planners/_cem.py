@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import check_counts, check_numbers
 from ._sampling import AbstractSamplingPlanner, Belief
 
 ELITES = 0.1  # share of the samples, by default
@@ -25,6 +26,10 @@ class CEM(AbstractSamplingPlanner):
     elites: int | None = eqx.field(static=True, default=None)
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
+
+    def __check_init__(self):
+        check_counts(self, elites=1)
+        check_numbers(self, momentum=(0.0, 1.0), least=(0.0, 1.0))
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))

@@ -5,11 +5,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
+from ._checks import ABOVE_ZERO, check_counts, check_fits, check_numbers
 from ._lifted import Lifted, spread_of
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
@@ -63,11 +65,8 @@ class Collocation(AbstractPlanner):
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
 
     def __check_init__(self):
-        for name in ("horizon", "num_starts", "num_rounds", "num_iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        if self.num_synced < 0:
-            raise ValueError(f"`num_synced` must not be negative, got {self.num_synced}. It counts gradient steps.")
+        check_counts(self, horizon=1, num_starts=1, num_rounds=1, num_iterations=1, num_synced=0)
+        check_numbers(self, noise=(0.0, np.inf), learning_rate=(0.0, np.inf), penalty=(0.0, np.inf), give=(ABOVE_ZERO, np.inf))
 
     @property
     def requires(self):
@@ -77,6 +76,7 @@ class Collocation(AbstractPlanner):
         del state
         check_requirements(self, problem)
         box = problem.action_space
+        check_fits(self, box.size, "noise")
         rest = box.rest
         return CollocationState(jnp.broadcast_to(rest, (self.horizon, box.size)), jnp.zeros(()), key)
 

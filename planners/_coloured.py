@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import check_numbers
 from ._proposal import AbstractProposal, white
 
 
@@ -22,6 +23,9 @@ class Coloured(AbstractProposal):
     """
 
     exponent: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=2.0)
+
+    def __check_init__(self):
+        check_numbers(self, exponent=(0.0, 4.0))
 
     def noise(self, shape, *, key):
         *batch, steps, size = shape

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 import ebm
 
 from ._cem import inflate
+from ._checks import ABOVE_ZERO, check_numbers
 from ._mppi import boltzmann
 from ._sampling import AbstractSamplingPlanner
 
@@ -29,6 +30,9 @@ class CovarianceMPPI(AbstractSamplingPlanner):
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     effective: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
+
+    def __check_init__(self):
+        check_numbers(self, effective=(ABOVE_ZERO, 1.0), momentum=(0.0, 1.0), least=(0.0, 1.0))
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, inflate(belief.std, initial))

@@ -2,10 +2,12 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import ABOVE_ZERO, check_numbers
 from ._mppi import weighted_mean
 from ._sampling import AbstractSamplingPlanner
 
@@ -28,6 +30,9 @@ class DIAL(AbstractSamplingPlanner):
     across_rounds: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
     across_knots: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.5)
     effective: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
+
+    def __check_init__(self):
+        check_numbers(self, effective=(ABOVE_ZERO, 1.0), across_rounds=(ABOVE_ZERO, np.inf), across_knots=(ABOVE_ZERO, np.inf))
 
     def begin(self, belief, initial):
         distance = jnp.arange(self.knots)[::-1, None] / self.knots

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 import ebm
 
 MOST_CHOICES = 1024
+MOST_BRANCHES = 2**20
 
 
 def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resolution: int) -> Float[Array, "choices action"]:
@@ -21,6 +22,10 @@ def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resol
     """
     box = problem.action_space
     if choices is not None:
+        if not isinstance(choices, ebm.Discrete):
+            raise TypeError(f"`choices` must be a set of actions such as `ebm.Discrete(actions)`, got {choices!r}.")
+        if not choices.actions.shape[0]:
+            raise ValueError("`choices` is empty. Give at least one action.")
         if choices.actions.ndim != 2 or choices.actions.shape[1] != box.size:
             raise ValueError(f"`choices` must have shape (choices, {box.size}), got {choices.actions.shape}: one column per actuator.")
         return box.clip(choices.actions)
@@ -31,6 +36,14 @@ def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resol
         )
     grid = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, resolution)] * box.size, indexing="ij"), axis=-1).reshape(-1, box.size)
     return box.low + (box.high - box.low) * ebm.to_float(grid)
+
+
+def check_branches(count: int, what: str) -> None:
+    """Raise a `ValueError` where a search would hold more partial plans at once than fit into memory."""
+    if count > MOST_BRANCHES:
+        raise ValueError(
+            f"{what} makes {count} partial plans at once, more than {MOST_BRANCHES}. Give fewer `choices` or a smaller `width`."
+        )
 
 
 def decisions(horizon: int, hold: int) -> int:

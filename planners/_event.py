@@ -5,10 +5,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 import ebm
 
+from ._checks import check_kinds, check_numbers
 from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, no_plan
 
 ROUNDING = 1e-5  # of half the action box
@@ -39,6 +41,10 @@ class EventTriggered(AbstractPlanner):
     planner: AbstractPlanner
     period: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=5)
     tolerance: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.01)
+
+    def __check_init__(self):
+        check_kinds(self, planner=AbstractPlanner)
+        check_numbers(self, period=(1.0, np.inf), tolerance=(0.0, np.inf))
 
     @property
     def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 import ebm
 
+from ._checks import check_counts
 from ._rank import rank
 
 
@@ -52,8 +53,7 @@ class BackupFilter(AbstractFilter):
     backup: Callable[[Any, PyTree, ebm.Now, int], Array] | None = None
 
     def __check_init__(self):
-        if self.horizon < 1:
-            raise ValueError(f"`horizon` must be positive, got {self.horizon}. It counts the steps until a behaviour has come to rest.")
+        check_counts(self, horizon=1)
 
     def __call__(self, problem, state, action, now):
         box = problem.action_space

@@ -3,12 +3,14 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
 import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift, to_knots
+from ._checks import check_counts, check_fits, check_kinds, check_numbers
 from ._combine import AbstractCombination
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
@@ -58,11 +60,9 @@ class GradientPlanner(AbstractPlanner):
     combine: AbstractCombination | None = None
 
     def __check_init__(self):
-        for name in ("horizon", "num_starts", "num_iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        if self.num_knots is not None and self.num_knots < 1:
-            raise ValueError(f"`num_knots` must be positive, got {self.num_knots}. It counts the control points of a plan.")
+        check_counts(self, horizon=1, num_starts=1, num_iterations=1, num_knots=1)
+        check_numbers(self, noise=(0.0, np.inf), learning_rate=(0.0, np.inf), penalty=(0.0, np.inf))
+        check_kinds(self, basis=AbstractBasis, combine=AbstractCombination)
 
     @property
     def requires(self):
@@ -77,6 +77,7 @@ class GradientPlanner(AbstractPlanner):
         del state
         check_requirements(self, problem)
         box = problem.action_space
+        check_fits(self, box.size, "noise")
         rest = box.rest
         return GradientState(jnp.broadcast_to(rest, (self.knots, box.size)), jnp.zeros(()), key)
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 import ebm
 
+from ._checks import check_counts, check_kinds
 from ._planner import AbstractPlanner, Plan, is_plan, no_plan
 from ._rank import best_of
 
@@ -51,10 +52,8 @@ class HierarchicalPlanner(AbstractPlanner):
     patience: int = eqx.field(static=True, default=3)
 
     def __check_init__(self):
-        if self.period < 1 or self.patience < 1:
-            raise ValueError(
-                f"`period` and `patience` must be positive, got {self.period} and {self.patience}. They count control periods."
-            )
+        check_counts(self, period=1, patience=1)
+        check_kinds(self, upper=AbstractPlanner, lower=AbstractPlanner)
 
     @property
     def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._checks import check_kinds
 from ._planner import AbstractPlanner
 from ._rank import choose
 
@@ -25,6 +26,7 @@ class HybridPlanner(AbstractPlanner):
     refine: AbstractPlanner
 
     def __check_init__(self):
+        check_kinds(self, search=AbstractPlanner, refine=AbstractPlanner)
         if self.search.horizon != self.refine.horizon:
             raise ValueError(f"Both planners need one horizon, got {self.search.horizon} and {self.refine.horizon}. Give both the same.")
         if not self.refine.adopts:

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 import ebm
 
 from ._cem import elite_count, fit, inflate
+from ._checks import check_counts, check_numbers
 from ._coloured import Coloured
 from ._proposal import AbstractProposal
 from ._sampling import AbstractSamplingPlanner
@@ -31,6 +32,10 @@ class iCEM(AbstractSamplingPlanner):
     proposal: AbstractProposal = eqx.field(default_factory=Coloured)  # an array made on import would start the device
     momentum: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.1)
     least: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
+
+    def __check_init__(self):
+        check_counts(self, elites=1)
+        check_numbers(self, momentum=(0.0, 1.0), least=(0.0, 1.0))
 
     @property
     def num_elites(self):

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key, PyTree
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
+from ._checks import check_counts, check_fits, check_numbers
 from ._expansion import merit
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
@@ -72,10 +73,8 @@ class ILQR(AbstractPlanner):
     damping: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=1e-3)
 
     def __check_init__(self):
-        for name in ("horizon", "num_iterations"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
+        check_counts(self, horizon=1, num_iterations=1)
+        check_numbers(self, penalty=(0.0, np.inf), noise=(0.0, np.inf), damping=(0.0, np.inf))
 
     @property
     def requires(self):
@@ -85,6 +84,7 @@ class ILQR(AbstractPlanner):
         check_requirements(self, problem)
         key, noise_key = jax.random.split(key)
         box = problem.action_space
+        check_fits(self, box.size, "noise")
         actions = box.clip(box.rest + self.noise * box.half_range * white((self.horizon, box.size), key=noise_key))
         trajectory = ebm.Trajectory(problem.model.rollout(state, actions), actions, ebm.Now(0, box.rest, 0.0), problem.dt)
         tangent = eqx.filter_eval_shape(problem.model.linearize, trajectory).B.shape[-2]

@@ -5,11 +5,13 @@ from typing import Any, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 import ebm
 
 from ._basis import ZeroOrder, move_on
+from ._checks import ABOVE_ZERO, check_counts, check_kinds, check_numbers
 from ._event import EventTriggered
 from ._multipliers import Multipliers
 from ._planner import AbstractPlanner, check_requirements, finish
@@ -59,8 +61,9 @@ class AugmentedLagrangian(AbstractPlanner):
     def __check_init__(self):
         if isinstance(self.planner, EventTriggered):
             raise ValueError("A plan that is only followed learns no multipliers. Put `EventTriggered` around `AugmentedLagrangian`.")
-        if self.num_rounds < 1:
-            raise ValueError(f"`num_rounds` must be positive, got {self.num_rounds}. It counts the updates of the multipliers per plan.")
+        check_kinds(self, planner=AbstractPlanner)
+        check_counts(self, num_rounds=1)
+        check_numbers(self, penalty=(ABOVE_ZERO, np.inf), growth=(1.0, np.inf), margin=(0.0, np.inf))
 
     @property
     def horizon(self):  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -12,9 +12,11 @@ from jaxtyping import Array, Float, UInt32
 
 import ebm
 
-from ._discrete import advance, decisions
+from ._checks import ABOVE_ZERO, check_numbers
+from ._discrete import advance, check_branches, decisions
 from ._sequence import AbstractSequenceSearch
 
+PAIRS = 64  # that are compared in the memory of a partial plan
 HELD_CELLS = 5.0  # for half the action box
 
 
@@ -43,9 +45,15 @@ class LatticeSearch(AbstractSequenceSearch):
     cell: Float[Array, "*coordinate"] = eqx.field(converter=ebm.to_float, default=0.1)
     coordinates: Callable[[Any], Array] | None = None
 
+    def __check_init__(self):
+        check_numbers(self, cell=(ABOVE_ZERO, np.inf))
+
     def search(self, problem, state, choices, now, key):
         del key  # deterministic
         state, count, box = jax.tree.map(jnp.asarray, state), decisions(self.horizon, self.hold), problem.action_space
+        check_branches(
+            (self.width * choices.shape[0]) ** 2 // PAIRS, f"A width of {self.width} with {choices.shape[0]} choices, all compared,"
+        )
         limited = getattr(problem, "rate_limit", None) is not None
         fine = HELD_CELLS / jnp.where(box.half_range > 0, box.half_range, 1.0)
 

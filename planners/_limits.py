@@ -18,9 +18,9 @@ class Limits:
     def __init__(self, problem: Any):
         box, limits, rate = problem.action_space, getattr(problem, "limits", None), getattr(problem, "rate_limit", None)
         self.dt, self.rate = problem.dt, None if rate is None else np.asarray(rate)
-        scheduled = limits is not None and limits.low.ndim > 1
-        self.low, self.high = (np.atleast_2d(np.asarray(end)) for end in ((limits.low, limits.high) if scheduled else (box.low, box.high)))
-        self.rest = np.clip(np.zeros(box.size, np.float32), *self.at(0))
+        box = limits if limits is not None and limits.low.ndim > 1 else box  # one for every control period, or one for all
+        self.low, self.high = (np.atleast_2d(np.asarray(end)) for end in (box.low, box.high))
+        self.rest = np.clip(np.zeros(problem.action_space.size, np.float32), *self.at(0))
         self.reset()
 
     def reset(self) -> None:

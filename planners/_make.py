@@ -63,6 +63,8 @@ def planner(name: str, **options: Any) -> AbstractPlanner:
 
     `ValueError` listing the near names, or the options that exist.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be a planner's short name such as 'mppi', got {name!r}.")
     kind = _custom(name) if ":" in name else PLANNERS.get(name.lower())
     if kind is None:
         near = difflib.get_close_matches(name.lower(), PLANNERS, 2)
@@ -97,6 +99,8 @@ def make(
 
 def _custom(name: str) -> type[AbstractPlanner]:
     module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise ValueError(f"{name!r} must be `module:Class`, such as 'my_planners:Mine'.")
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
@@ -105,4 +109,6 @@ def _custom(name: str) -> type[AbstractPlanner]:
         raise ValueError(f"{name!r}: the module {module!r} has no {attribute!r}.") from error
     if not (isinstance(kind, type) and issubclass(kind, AbstractPlanner)):
         raise ValueError(f"{name!r} is not a planner: it must be a subclass of planners.AbstractPlanner.")
+    if inspect.isabstract(kind):
+        raise ValueError(f"{name!r} is abstract. Name one of its subclasses.")
     return kind

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import ABOVE_ZERO, check_numbers
 from ._sampling import AbstractSamplingPlanner, Belief
 
 BISECTIONS = 12
@@ -26,6 +27,9 @@ class MPPI(AbstractSamplingPlanner):
     """
 
     effective: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.05)
+
+    def __check_init__(self):
+        check_numbers(self, effective=(ABOVE_ZERO, 1.0))
 
     def begin(self, belief, initial):
         return eqx.tree_at(lambda b: b.std, belief, initial)

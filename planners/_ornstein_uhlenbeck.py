@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import check_numbers
 from ._proposal import AbstractProposal, white
 
 
@@ -19,6 +20,9 @@ class OrnsteinUhlenbeck(AbstractProposal):
     """
 
     memory: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=0.7)
+
+    def __check_init__(self):
+        check_numbers(self, memory=(0.0, 1.0))
 
     def noise(self, shape, *, key):
         fresh = jnp.moveaxis(white(shape, key=key), -2, 0)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 import ebm
 
 from ._basis import AbstractBasis, Linear, move_on, shift, to_knots
+from ._checks import check_counts, check_fits, check_kinds, check_numbers
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import AbstractProposal, White
 from ._rank import rank
@@ -71,12 +72,9 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
     proposal: AbstractProposal = White()
 
     def __check_init__(self):
-        for name, least in (("horizon", 1), ("num_samples", 2), ("num_iterations", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
-        if self.num_knots is not None and self.num_knots < 1:
-            raise ValueError(f"`num_knots` must be positive, got {self.num_knots}. It counts the control points of a plan.")
+        check_counts(self, horizon=1, num_samples=2, num_iterations=1, num_knots=1)
+        check_numbers(self, noise=(0.0, np.inf))
+        check_kinds(self, basis=AbstractBasis, proposal=AbstractProposal)
 
     @property
     def knots(self) -> int:
@@ -102,6 +100,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         del state
         check_requirements(self, problem)
         box = problem.action_space
+        check_fits(self, box.size, "noise")
         mean = jnp.broadcast_to(box.rest, (self.knots, box.size))
         elites = jnp.broadcast_to(mean, (max(self.num_elites, 1), *mean.shape))
         return SamplingState(mean, self._initial(problem), elites, jnp.zeros(()), key)

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 import ebm
 
 from ._basis import ZeroOrder, move_on, shift
+from ._checks import check_counts
 from ._discrete import choices_of
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._rank import rank
@@ -37,10 +37,7 @@ class AbstractSequenceSearch(AbstractPlanner):
     choices: eqx.AbstractVar[ebm.Discrete | None]
 
     def __check_init__(self):
-        for name, low in (("horizon", 1), (self.effort, 1), ("hold", 1), ("resolution", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < low:
-                raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
+        check_counts(self, horizon=1, hold=1, resolution=2, **{self.effort: 1})
 
     @property
     def requires(self):

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 import ebm
 
+from ._checks import check_counts
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._rank import rank
 
@@ -50,9 +51,7 @@ class Subgoals(AbstractPlanner):
     num_subgoals: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        for name, least in (("horizon", 1), ("num_samples", 4), ("num_iterations", 1), ("num_subgoals", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {getattr(self, name)}.")
+        check_counts(self, horizon=1, num_samples=4, num_iterations=1, num_subgoals=1)
 
     @property
     def requires(self):

@@ -6,10 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import check_numbers, need
 from ._discrete import advance, decisions, outlook
 from ._sequence import AbstractSequenceSearch
 
@@ -44,6 +46,10 @@ class TreeSearch(AbstractSequenceSearch):
     resolution: int = eqx.field(static=True, default=5)
     choices: ebm.Discrete | None = None
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+
+    def __check_init__(self):
+        need("mctx", self)
+        check_numbers(self, penalty=(0.0, np.inf))
 
     def search(self, problem, state, choices, now, key):
         mctx: Any = importlib.import_module("mctx")  # slow to import, and used by nobody else
