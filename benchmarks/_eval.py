@@ -110,7 +110,7 @@ def recipe(trained: Path) -> str:
     `UsageError` for one that is not known here.
     """
     config = trained / CONFIG
-    known = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {"recipe": "two-rooms"}
+    known: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {"recipe": "two-rooms"}
     rooms = known.get("settings", {}).get("rooms", "random")
     name = known.get("recipe", "") + ("" if rooms == "random" else f" {rooms}")
     if name not in TASKS:

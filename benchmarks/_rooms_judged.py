@@ -50,4 +50,5 @@ def write_page(
     """`report.html`."""
     from ._rooms_page import Drawn, write_page
 
-    return write_page(folder, record, judged, Drawn(*model, search.replan, env))
+    learned, planner = model
+    return write_page(folder, record, judged, Drawn(learned, planner, search.replan, env))
