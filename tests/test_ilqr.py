@@ -149,8 +149,10 @@ def test_adopted_actions_are_where_the_next_plan_begins():
         plan_state = planner.adopt(problem, planner.init(problem, state, key=jax.random.key(0)), ebm.to_float(best))
         plan, _ = planner.plan(problem, state, plan_state, now())
         np.testing.assert_allclose(plan.actions, best, atol=0.05)
-    with pytest.raises(NotImplementedError, match="EventTriggered cannot begin"):
-        planners.EventTriggered(planners.MPPI(5)).adopt(problem, None, ebm.to_float(best))
+    subgoals = planners.Subgoals(lambda state, target: target, ebm.Box([0.0], [1.0]), horizon=12)
+    assert not subgoals.adopts
+    with pytest.raises(NotImplementedError, match="Subgoals cannot begin"):
+        subgoals.adopt(problem, None, ebm.to_float(best))
 
 
 def test_a_plan_survives_a_state_that_was_not_expected():

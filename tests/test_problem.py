@@ -494,7 +494,7 @@ def test_what_a_problem_provides():
     ("make", "message"),
     [
         (lambda: problem(guardrails=(ebm.KeepBelow("site:tip", 1.0), ebm.KeepBelow("site:tip", 2.0))), "share a name.*Pass `name=`"),
-        (lambda: problem(num_latents=0), "`num_latents` must be positive"),
+        (lambda: problem(num_latents=0), "`num_latents` must be a positive integer"),
         (lambda: problem(rate_limit=[1.0, 1.0, 1.0]), "one entry for each of 2 actuators"),
         (lambda: problem(rate_limit=-1.0), "must not be negative"),
         (lambda: problem(limits=ebm.Box([0.0], [1.0])), r"shape \(2,\) or \(periods, 2\)"),
