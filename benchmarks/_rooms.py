@@ -44,8 +44,7 @@ class Settings(NamedTuple):
 
 
 MODEL = "model.safetensors"
-ENVS = {"random": "TwoRooms-v0", "match": "TwoRoomsMatch-v0"}  # by `rooms`
-WORLDS = {"random": envs.TwoRooms, "match": envs.TwoRoomsMatch}
+WORLDS = {"random": envs.TwoRooms, "match": envs.TwoRoomsMatch}  # by `rooms`
 
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> tuple[ebm.JEPA, ebm.JEPA]:

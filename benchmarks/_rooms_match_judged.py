@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from . import _rooms, _rooms_judged
+from . import _rooms_judged
 from ._eval import Search
 from ._rooms_diagnosis import LIGHTS as ALL
 
-ENV = _rooms.ENVS["match"]
+ENV = "TwoRoomsMatch-v0"
 TITLE, UNIT, STEPS = "Two Rooms, goals 75 steps ahead", "px", 150
 RULE = "within 4.6 px of the goal at one of 150 steps"
 SEARCH = Search("subgoals", 100, 4, 18)

@@ -133,7 +133,8 @@ class ILQR(AbstractPlanner):
         if guarded:
             between = sent + jnp.asarray(SHARES)[:, None, None] * (actions - sent)
             sent, value = judge(jnp.concatenate([sent[None], between]))[-1]
-        good, known = value.finite & ebm.all_finite(state), ebm.all_finite(state)
+        known = ebm.all_finite(state)
+        good = value.finite & known
         gain, memory = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (gain, memory))
         new = Reference(actions, states, gain, memory), jnp.minimum(damping, self.damping)
         # where the world was lost by what was planned, the next plan begins at rest

@@ -46,7 +46,6 @@ class AugmentedLagrangian(AbstractPlanner):
     - `planner`: what plans in every round.
     - `num_rounds`: per plan; multipliers are kept from plan to plan, moved on in time.
     - `penalty`: energy per half squared violation in the first round, and `growth`: by which it rises when a round did too little.
-
     - `margin`: times its scale, by which a guardrail is kept in every round: multipliers come to a limit from the wrong side.
 
     Hestenes 1969; Powell 1969; Howell, Jackson and Manchester 2019, "ALTRO".
