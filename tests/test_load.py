@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco import MujocoEnv
 from scenes import ARM, FREE, build, relative
 
 import ebm
@@ -79,8 +80,8 @@ def test_a_path_a_spec_an_id_and_an_environment_are_all_plants(mjcf):
 
 def test_an_environment_that_load_made_is_closed_and_a_given_one_stays_open(monkeypatch):
     closed = []
-    close = gymnasium.envs.mujoco.MujocoEnv.close
-    monkeypatch.setattr(gymnasium.envs.mujoco.MujocoEnv, "close", lambda self: (closed.append(self), close(self))[1])
+    close = MujocoEnv.close
+    monkeypatch.setattr(MujocoEnv, "close", lambda self: (closed.append(self), close(self))[1])
     with gymnasium.make("Reacher-v5") as env:
         envs.load(env)
         assert not closed
