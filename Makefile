@@ -37,7 +37,7 @@ test: $(INSTALLED)
 	$(RUN) pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-slow: $(WITH_MJX)
-	$(RUN) pytest -n $(JOBS) -m slow $(ARGS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN) pytest -n $(JOBS) -m slow $(ARGS)
 
 bench: $(INSTALLED)
 	for suite in $(SUITES); do $(VENV)/bin/ebm bench $$suite $(ARGS) || exit; done

@@ -13,6 +13,7 @@ import ebm
 
 from ._checks import check_counts
 from ._rank import rank
+from ._retreat import constants
 
 
 class AbstractFilter(eqx.Module):
@@ -58,7 +59,7 @@ class BackupFilter(AbstractFilter):
     def __call__(self, problem, state, action, now):
         box = problem.action_space
         action = problem.project(action[None], now)[0]
-        still = jnp.stack([action, box.clip(now.previous_action), box.rest, box.low, box.high])
+        still = jnp.concatenate([action[None], constants(box, now.previous_action)])
         behaviours = jnp.broadcast_to(still[:, None], (len(still), self.horizon, box.size))
         if self.backup is not None:
             behaviours = jnp.concatenate([behaviours, self.backup(problem, state, now, self.horizon)])

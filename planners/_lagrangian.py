@@ -111,9 +111,11 @@ class AugmentedLagrangian(AbstractPlanner):
         start = plan_state.inner, multipliers, self.penalty, jnp.zeros(())
         elapsed = jnp.zeros(self.num_rounds).at[0].set(now.elapsed)
         (inner, multipliers, _, _), plans = jax.lax.scan(improve, start, elapsed)
-        safe = retreats(problem, plan_state.actions, whole, now)
-        again = jax.vmap(lambda actions: finish(state, actions, problem.evaluate(state, actions, now, key=world_key)))(safe)
-        plan = choose(jax.tree.map(lambda *leaves: jnp.concatenate(leaves), plans, again))
+        if rails:
+            safe = retreats(problem, plan_state.actions, whole, now)
+            again = jax.vmap(lambda actions: finish(state, actions, problem.evaluate(state, actions, now, key=world_key)))(safe)
+            plans = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), plans, again)
+        plan = choose(plans)
         return plan, LagrangianState(inner, plan.actions, multipliers, phase, key)
 
     def _relaxed(self, problem: Any, multipliers: Array, penalty: Array, tick: Array) -> Any:

@@ -1,4 +1,4 @@
-"""Plans that may keep every guardrail when nothing else does."""
+"""Simple plans, one of which may keep every guardrail when nothing else does."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,11 @@ from jaxtyping import Array, Float
 import ebm
 
 from ._basis import shift
+
+
+def constants(box: ebm.Box, previous: Float[Array, " action"]) -> Float[Array, "constants action"]:
+    """Hold what was sent last, rest, and either end of the box."""
+    return jnp.stack([box.clip(previous), box.rest, box.low, box.high])
 
 
 def retreats(
@@ -18,7 +23,7 @@ def retreats(
     ends: a plan that is too short to stop in is no retreat.
     """
     box, moved = problem.action_space, shift(actions, whole)
-    ends = jnp.stack([box.rest, box.low, box.high])[:, None]
+    ends = constants(box, now.previous_action)[1:, None]
     known = (jnp.arange(moved.shape[0]) + whole < moved.shape[0])[:, None]
     at_once = jnp.broadcast_to(ends, (len(ends), *moved.shape))
     tried = jnp.concatenate([moved[None], jnp.where(known, moved, at_once), at_once])

@@ -15,6 +15,7 @@ from ._checks import check_counts, check_fits, check_kinds, check_numbers
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import AbstractProposal, White
 from ._rank import rank
+from ._retreat import constants
 
 STEPS_PER_KNOT = 3  # by default
 
@@ -114,8 +115,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         key, propose_key, world_key = jax.random.split(plan_state.key, 3)
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         box = problem.action_space
-        constant = jnp.stack([box.clip(now.previous_action), box.rest, box.low, box.high])
-        anchors = jnp.broadcast_to(constant[:, None], (len(constant), self.knots, box.size))
+        anchors = jnp.repeat(constants(box, now.previous_action)[:, None], self.knots, axis=1)
         seeds = self.proposal.seeds(problem, state, now, self.horizon)
         if seeds.shape[0]:
             anchors = jnp.concatenate([to_knots(self.basis, seeds, self.knots), anchors])

@@ -1,4 +1,4 @@
-"""Every test runs with checked annotations, a kept compilation cache and, in parallel runs, one thread per worker for linear algebra."""
+"""Every test runs with checked annotations, a kept compilation cache, quick compilation and, in parallel, one thread per worker."""
 
 import gc
 import itertools
@@ -17,6 +17,9 @@ EVERY = 8  # tests between two looks
 worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".cache" / "jax" / worker)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(MIN_COMPILE_TIME)
+# Most of the time would go into compiling programs that run once. `make test-slow` sets this to 0, and has them compiled as for users.
+if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0":
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 if worker != "main":
     # Workers share the cores. The pool that runs host callbacks keeps its size: with one thread, a callback that waits never ends.
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
