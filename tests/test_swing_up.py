@@ -163,7 +163,7 @@ def test_a_free_body_is_turned_to_where_it_should_look():
     problem = ebm.Problem(envs.load(spec, read=ebm.readings(energy)), energy)
     agent = planners.Agent(problem, planners.ILQR(horizon=50, num_iterations=3))
     state, memory, step = problem.model.example_state(), agent.init(key=jax.random.key(0)), eqx.filter_jit(problem.model.step)
-    for _ in range(150):
+    for _ in range(100):
         action, memory = agent.act(state, memory)
         state = step(state, action)
     quaternion = state.read("joint:root")[3:]
