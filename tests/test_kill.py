@@ -130,7 +130,7 @@ def test_films_and_what_learns_from_them_survive_a_kill(tmp_path):
         )
 
     def learn(name):
-        settings = ["films=50", "features=4", "remembered=4", "width=8", "batch=2", "steps=300"]
+        settings = ["films=50", "features=4", "remembered=4", "width=8", "batch=2", "steps=400"]
         films = ["--films", str(tmp_path / "whole films")]
         return start("-m", "benchmarks._cli", "surprise", "train", *settings, *films, "--out", str(tmp_path / name))
 
