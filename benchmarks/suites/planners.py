@@ -16,6 +16,7 @@ from .._row import Row
 
 EPISODES, STEPS, FIRST_SEED = 20, 200, 1000
 MILLISECONDS = 20.0
+ORACLE_PERIOD = 5  # control periods for which the oracle follows a plan
 LEFT_OUT = ("lagrangian",)  # without guardrails it is `gradient`, and with them the suite `constraints` is about it
 PLANT = {"plant_mass": 1.2, "friction": 0.8, "max_steps": STEPS, "episodes": EPISODES, "first_seed": FIRST_SEED, "judged": True}
 
@@ -31,7 +32,6 @@ class Task:
     env: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     riccati: bool = False  # whether a linear controller can do it, too
     pose: str | None = None  # for all planners, one of `POSES`
-    patience: int = 5  # control periods for which the oracle follows a plan: what is unstable is lost by then
 
     def row(self, name: str, **options: Any) -> Row:
         """A row of this task."""
@@ -42,9 +42,9 @@ TASKS = {
     "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, model_steps=3000, delay=1, env={"seconds": 4}, pose="one world"),
     "pendulum": Task("PendulumSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 5}, delay=1),
     "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, model_steps=4000),
-    "double pendulum": Task(
-        "InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True, patience=1
-    ),
+    # Half a second is short-sighted here: with the plant's own model DIAL lets the cart's slow swing grow until it leaves the rail, and with
+    # one that is too light it holds. Its floor is the linear controller, and there is no oracle.
+    "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True),
     "reacher": Task("Reacher-v5", {"horizon": 20, "num_knots": 10, "noise": 0.2, "hold": 4}, delay=1),
     "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}),
     "cheetah": Task("HalfCheetah-v5", {"horizon": 20, "noise": 0.7, "hold": 2, "choices": "axes"}),
@@ -66,8 +66,9 @@ def _rows(name: str, task: Task) -> list[Row]:
     rows = [task.row(f"{name}, {policy}", policy=policy) for policy in ("random", "zero")]
     if task.riccati:
         rows.append(task.row(f"{name}, riccati", policy="riccati"))
-    known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | accepted("mppi", task.shared) | {"num_samples": 1024}}
-    rows.append(task.row(f"{name}, oracle", **known, oracle=True, delay=0, period=task.patience))
+    else:
+        known = {"planner": "mppi", "options": OPTIONS.get(task.plant, {}) | accepted("mppi", task.shared) | {"num_samples": 1024}}
+        rows.append(task.row(f"{name}, oracle", **known, oracle=True, delay=0, period=ORACLE_PERIOD))
     for kind, budget in BUDGETS.items():
         rows += [task.row(f"{name}, {planner}, {kind}", **said, budget=budget(task)) for planner, said in lineup(name).items()]
     return rows
