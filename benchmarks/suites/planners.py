@@ -42,8 +42,8 @@ TASKS = {
     "cart": Task("CartTable-v0", {"horizon": 30, "noise": 0.5, "hold": 5}, model_steps=3000, delay=1, env={"seconds": 4}, pose="one world"),
     "pendulum": Task("PendulumSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 5}, delay=1),
     "cart-pole": Task("CartPoleSwingUp-v0", {"horizon": 40, "noise": 0.5, "hold": 4}, model_steps=4000),
-    # Half a second is short-sighted here: with the plant's own model DIAL lets the cart's slow swing grow until it leaves the rail, and with
-    # one that is too light it holds. Its floor is the linear controller, and there is no oracle.
+    # Half a second is short-sighted here: with the plant's own model DIAL lets the slow swing of the cart grow until it leaves the rail,
+    # and with one that is too light it holds. Its floor is the linear controller, and there is no oracle.
     "double pendulum": Task("InvertedDoublePendulum-v5", {"horizon": 10, "num_knots": 10, "noise": 0.3, "hold": 1}, riccati=True),
     "reacher": Task("Reacher-v5", {"horizon": 20, "num_knots": 10, "noise": 0.2, "hold": 4}, delay=1),
     "pusher": Task("Pusher-v5", {"horizon": 25, "num_knots": 6, "noise": 0.15, "hold": 5, "choices": "axes"}),
