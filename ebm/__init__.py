@@ -53,6 +53,7 @@ from ._losses import Steps as Steps
 from ._losses import displacement_loss as displacement_loss
 from ._losses import joint_loss as joint_loss
 from ._losses import prediction_loss as prediction_loss
+from ._masking import Blocks as Blocks
 from ._masking import hide as hide
 from ._model import AbstractWorldModel as AbstractWorldModel
 from ._model import Feedback as Feedback
@@ -99,6 +100,8 @@ from ._terms import Track as Track
 from ._terms import Upright as Upright
 from ._terms import Velocity as Velocity
 from ._terms import tolerance as tolerance
+from ._tubelets import Tubelets as Tubelets
+from ._tubelets import tubelets as tubelets
 from ._types import AbstractState as AbstractState
 from ._types import Box as Box
 from ._types import Discrete as Discrete

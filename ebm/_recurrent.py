@@ -1,17 +1,19 @@
 """A world model with a memory, for films whose frames alone are no state, and the perceiver that keeps it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
+from ._masking import Blocks
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
 from ._representation import Representation, standardise
 from ._types import AbstractState, Box
-from .nets import AbstractDecoder, AbstractEncoder, AbstractMemory, AbstractPredictor
+from .nets import AbstractCompleter, AbstractDecoder, AbstractEncoder, AbstractMemory, AbstractPredictor
 
 
 class Remembered(AbstractState):
@@ -77,13 +79,28 @@ class RecurrentJEPA(AbstractWorldModel):
         """The features after `action`."""
         return self._foresee(state.features, state.context, self.scale(action))
 
+    def complete(
+        self, state: Remembered, action: Float[Array, " action"], seen: Float[Array, " feature"], hidden: Bool[Array, " feature"]
+    ) -> Float[Array, " feature"]:
+        """The features after `action`, where those that are not `hidden` were seen: these as they are, and the others as foreseen.
+
+        **Raises:**
+
+        `TypeError` if the predictor is no `AbstractCompleter`.
+        """
+        return self._complete(state.features, state.context, self.scale(action), seen, hidden)
+
     def take_in(self, state: Remembered, action: Float[Array, " action"], features: Float[Array, " feature"]) -> Remembered:
         """The state after `action` led from `state` to `features`, seen or imagined."""
         carry, context = self.memory(state.carry, jnp.concatenate([features, self.scale(action)]))
         return Remembered(features, context, carry)
 
     def watch(
-        self, observations: PyTree, actions: Float[Array, "step action"], seen: int | None = None
+        self,
+        observations: PyTree,
+        actions: Float[Array, "step action"],
+        seen: int | None = None,
+        hidden: Bool[Array, "step feature"] | None = None,
     ) -> tuple[Representation, Float[Array, "step feature"]]:
         """A whole film at once: what a `Filtering` perceiver would read at every frame, and what it would have foreseen of every next one.
 
@@ -91,6 +108,7 @@ class RecurrentJEPA(AbstractWorldModel):
 
         - `observations`: leaves (frame, ...), one more than `actions`, of which each leads from one frame to the next.
         - `seen`: frames after which it shuts its eyes, and foresees the rest by imagination; by default never.
+        - `hidden`: which of the next features are foreseen while the others are told (`complete`); by default all.
 
         **Returns:**
 
@@ -98,15 +116,19 @@ class RecurrentJEPA(AbstractWorldModel):
 
         **Raises:**
 
-        `ValueError` if `seen` is not between 1 and the number of frames.
+        `ValueError` if `seen` is not between 1 and the number of frames, or if something is `hidden` from shut eyes.
         """
         features, scaled = jax.vmap(self.encode)(observations), self.scale(actions)
         frames = features.shape[0]
         if seen is not None and not 1 <= seen <= frames:
             raise ValueError(f"`seen` must be in [1, {frames}], got {seen}. It counts the frames before it shuts its eyes.")
+        if seen is not None and hidden is not None:
+            raise ValueError("From shut eyes nothing need be hidden. Give `seen` or `hidden`, not both.")
         before = jnp.concatenate([jnp.zeros((1, self.action_space.size)), scaled])
         inputs = jnp.concatenate([features, before], axis=1)
         contexts = self.memory.film(inputs)
+        if hidden is not None:
+            return Representation(features, contexts), jax.vmap(self._complete)(features[:-1], contexts[:-1], scaled, features[1:], hidden)
         foreseen = jax.vmap(self._foresee)(features[:-1], contexts[:-1], scaled)
         if seen is not None:
             carry, _ = jax.lax.scan(lambda carry, x: self.memory(carry, x), self.memory.init(), inputs[:seen])
@@ -130,12 +152,33 @@ class RecurrentJEPA(AbstractWorldModel):
     ) -> Float[Array, " feature"]:
         return standardise(self.predictor(features, scaled, self.predictor.condense(context)))
 
+    def _complete(
+        self,
+        features: Float[Array, " feature"],
+        context: Float[Array, " context"],
+        scaled: Float[Array, " action"],
+        seen: Float[Array, " feature"],
+        hidden: Bool[Array, " feature"],
+    ) -> Float[Array, " feature"]:
+        if not isinstance(self.predictor, AbstractCompleter):
+            raise TypeError(f"{type(self.predictor).__name__} foresees all or nothing. To hide a part, use a `nets.AbstractCompleter`.")
+        guess = self.predictor.complete(features, scaled, self.predictor.condense(context), seen, hidden)
+        return jnp.where(hidden, standardise(guess), seen)
+
 
 class Filtering(AbstractPerceiver):
     """Each observation through the encoder and into the memory; surprising by how far its features are from those foreseen.
 
-    Energy: half the mean squared difference, as for `Encoded`, so that 1 is what two unrelated observations have.
+    Energy: half the mean squared difference, as for `Encoded`, so that 1 is what two unrelated observations have. With `masks` it is the
+    mean over these of the same for what each hides, while the rest of the observation is told: what does not go with the rest surprises,
+    and what is merely uncertain does less.
+
+    **Arguments:**
+
+    - `masks`: what is hidden, one after another; by default everything at once.
     """
+
+    masks: Blocks | None = None
 
     def init(self, model):
         return Seen(_recurrent(model).example_state(), jnp.array(False))
@@ -148,8 +191,9 @@ class Filtering(AbstractPerceiver):
 
     def energy(self, model, memory, action, observation):
         model = _recurrent(model)
-        error = model.foresee(memory.state, action) - model.encode(observation)
-        return jnp.where(memory.seen, 0.5 * jnp.mean(error**2), 0.0)
+        came = model.encode(observation)
+        error = _guessed(model, self.masks, memory.state, action, came, lambda guess: 0.5 * jnp.mean((guess - came) ** 2))
+        return jnp.where(memory.seen, error, 0.0)
 
 
 class FilteringPictures(AbstractPerceiver):
@@ -161,9 +205,11 @@ class FilteringPictures(AbstractPerceiver):
     **Arguments:**
 
     - `decoder`: from features to a picture.
+    - `masks`: as for `Filtering`; what is told is decoded as well.
     """
 
     decoder: AbstractDecoder
+    masks: Blocks | None = None
 
     def init(self, model):
         return Filtering().init(model)
@@ -172,8 +218,21 @@ class FilteringPictures(AbstractPerceiver):
         return Filtering().observe(model, memory, action, observation)
 
     def energy(self, model, memory, action, observation):
-        foreseen = _recurrent(model).foresee(memory.state, action)
-        return jnp.where(memory.seen, self.decoder.error(foreseen, observation), 0.0)
+        model = _recurrent(model)
+        came = model.encode(observation)
+        error = _guessed(model, self.masks, memory.state, action, came, lambda guess: self.decoder.error(guess, observation))
+        return jnp.where(memory.seen, error, 0.0)
+
+
+def _guessed(
+    model: RecurrentJEPA, masks: Blocks | None, state: Remembered, action: Array, came: Array, error: Callable[[Array], Array]
+) -> Float[Array, ""]:
+    """The error of what is foreseen; with masks the mean of those of completions, each for every part that was hidden."""
+    if masks is None:
+        return error(model.foresee(state, action))
+    tried = jnp.asarray(masks.tried())
+    guesses = jax.vmap(lambda hidden: model.complete(state, action, came, hidden))(tried)
+    return jnp.mean(jax.vmap(error)(guesses) / jnp.mean(tried, axis=1))
 
 
 def _recurrent(model: AbstractWorldModel) -> RecurrentJEPA:

@@ -94,3 +94,39 @@ def test_everywhere_looks_at_each_place_by_itself():
     apart = features.reshape(2, 5, 4, 3).swapaxes(1, 2).reshape(8, 5, 3)
     direct = objectives.CodingRate(within=True)(objectives.Outcome(ebm.Representation(apart, apart), apart[:, 1:], jnp.zeros((8, 4, 0))))
     assert float(found) == pytest.approx(float(direct), rel=1e-5)
+
+
+def completing():
+    places, width = PLACES[0] * PLACES[1], 8
+    return nets.GridCompleter(places, CHANNELS, KEPT, width, 1, heads=2, actions=2, key=KEY)
+
+
+def test_a_completer_is_told_what_is_not_hidden_and_nothing_else():
+    predictor, masks = completing(), ebm.Blocks(PLACES, CHANNELS)
+    features, context, seen = (jax.random.normal(jax.random.key(i), (size,)) for i, size in enumerate((90, 270, 90)))
+    complete = eqx.filter_jit(lambda seen, hidden: predictor.complete(features, jnp.ones(2), context, seen, hidden))
+    hidden = masks.draw(key=KEY)
+    guess = complete(seen, hidden)
+    np.testing.assert_array_equal(guess[~hidden], seen[~hidden])
+    np.testing.assert_array_equal(complete(jnp.where(hidden, 7.0, seen), hidden), guess)
+    moved = complete(jnp.where(hidden, seen, seen + 1.0), hidden)
+    assert (np.abs(moved - guess).reshape(-1, CHANNELS).max(1) > 1e-6).all()  # what is told matters everywhere
+    everything = jnp.ones(90, bool)
+    np.testing.assert_allclose(complete(seen, everything), eqx.filter_jit(predictor)(features, jnp.ones(2), context), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("places", [(4, 4), (3, 5), (1, 1)])
+def test_blocks_hide_rectangles(places):
+    masks = ebm.Blocks(places, 2)
+    drawn = np.asarray(jax.vmap(lambda key: masks.draw(key=key))(jax.random.split(KEY, 200)))
+    assert drawn.shape == (200, places[0] * places[1] * 2)
+    np.testing.assert_array_equal(drawn[:, ::2], drawn[:, 1::2])
+    for mask in drawn[:, ::2].reshape(200, *places):
+        rows, columns = mask.any(1), mask.any(0)
+        np.testing.assert_array_equal(mask, rows[:, None] & columns)
+        assert 2 * rows.sum() >= places[0]
+        assert all(np.ptp(np.flatnonzero(side)) + 1 == side.sum() for side in (rows, columns))
+    assert drawn.any(0).all()
+    tried = masks.tried()
+    assert tried.any(1).all()
+    assert tried.any(0).all()

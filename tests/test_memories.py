@@ -21,6 +21,7 @@ MEMORIES = {
     "state space": lambda: nets.StateSpaceMemory(SEEN, 4, 8, 6, key=KEY),
     "transformer": lambda: nets.TransformerMemory(SEEN, 4, 5, 8, heads=2, key=KEY),
     "conditioned": lambda: nets.TransformerMemory(SEEN, 4, 5, 8, heads=2, condition_size=2, key=KEY),
+    "in places": lambda: nets.TransformerMemory(SEEN, 4, 5, 8, heads=2, condition_size=1, places=2, key=KEY),
     "grid": lambda: nets.GridMemory((1, 3), 1, 9, key=KEY),
     "window": lambda: nets.WindowMemory(SEEN, 4, 3, 8, key=KEY),
 }
@@ -160,3 +161,5 @@ def test_bad_settings_say_so():
         nets.TransformerMemory(3, 4, condition_size=3, key=KEY)
     with pytest.raises(ValueError, match="heads"):
         nets.TransformerMemory(3, 4, width=10, heads=4, key=KEY)
+    with pytest.raises(ValueError, match="places"):
+        nets.TransformerMemory(3, 4, places=2, key=KEY)

@@ -1,5 +1,9 @@
 """Models of films: a recurrent JEPA, and beside it one that predicts pictures with the same encoder, memory and predictor; and both once
-more for who sees things instead of pictures."""
+more for who sees things instead of pictures.
+
+Pictures are seen four frames at a time, and completed: of the next four a part is hidden, and foreseen from the rest and from what is
+remembered. What came is a target through which nothing is learned: else the encoder comes to leave out whatever is hard to foresee.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +25,9 @@ from .._errors import UsageError, check_known
 from . import _objects
 
 SCALE = 2  # pixels of a film along each side of one that a model sees
-SHAPE = (3, cradle.SIZE // SCALE, cradle.SIZE // SCALE)  # of what it sees: channel, height, width
+FRAME = (3, cradle.SIZE // SCALE, cradle.SIZE // SCALE)  # of what it sees of every frame: channel, height, width
+TUBELET = 4  # frames
+SHAPE = (TUBELET * FRAME[0], *FRAME[1:])  # of what it sees at once
 MODEL = "model.safetensors"
 CHUNK = 50  # films that are watched at once
 NOBODY = ebm.Box([], [])  # acts in a film
@@ -35,14 +41,14 @@ class Settings(NamedTuple):
 
     seed: int = 0
     predicts: str = "features"
-    memory: str = "grid"
-    window: int = 4
+    memory: str = "transformer"
+    window: int = 1
     features: int = 24
     remembered: int = 96
     width: int = 96
     films: int = 8000
-    batch: int = 16
-    steps: int = 10000
+    batch: int = 32
+    steps: int = 2500
     gravity: str = "down"
     track: str = "freeform"
     sees: str = "pictures"
@@ -50,18 +56,20 @@ class Settings(NamedTuple):
 
 PATCH = 8  # px
 PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
+COUNT = PLACES[0] * PLACES[1]
+EXPANSION = 2  # of the layers between in transformers
+HIDDEN = 0.5  # of a picture, about, while one learns to complete it
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = {"pictures": ("features", "pictures"), "objects": ("features", "states")}  # by what is seen
 TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
-MEMORIES: dict[str, Callable[..., nets.AbstractMemory]] = {  # of one place: it takes in what is there and beside it
+IN_PLACES: dict[str, Callable[..., nets.AbstractMemory]] = {  # memories of one place: each takes in what is there and beside it
     "gru": lambda settings, key: nets.GRUMemory(2 * settings.features, settings.remembered, key=key),
     "lstm": lambda settings, key: nets.LSTMMemory(2 * settings.features, settings.remembered, key=key),
     "state-space": lambda settings, key: nets.StateSpaceMemory(2 * settings.features, settings.remembered, key=key),
-    "transformer": lambda settings, key: nets.TransformerMemory(2 * settings.features, settings.remembered, 32, key=key),
     "window": lambda settings, key: nets.WindowMemory(2 * settings.features, settings.remembered, settings.window, settings.width, key=key),
 }
-IN_PLACES, OF_THINGS = "grid", "slots"  # the memories that are usual
-WORDS = {"sees": PREDICTS, "memory": (IN_PLACES, OF_THINGS, *MEMORIES), "gravity": cradle.GRAVITIES, "track": TRACKS}
+OF_PICTURES, OF_THINGS = "transformer", "slots"  # the memories that are usual
+WORDS = {"sees": PREDICTS, "memory": (OF_PICTURES, OF_THINGS, "grid", *IN_PLACES), "gravity": cradle.GRAVITIES, "track": TRACKS}
 
 
 def check(settings: Settings) -> Settings:
@@ -74,7 +82,7 @@ def check(settings: Settings) -> Settings:
     for key, known in WORDS.items():
         check_known(key, getattr(settings, key), known)
     check_known("predicts", settings.predicts, PREDICTS[settings.sees])
-    if settings.sees == "objects" and settings.memory == IN_PLACES:
+    if settings.sees == "objects" and settings.memory == OF_PICTURES:
         return settings._replace(memory=OF_THINGS)
     if (settings.sees == "objects") != (settings.memory == OF_THINGS):
         raise UsageError(f"memory={settings.memory}: objects have memory={OF_THINGS}, and pictures have the others. Leave it out.")
@@ -92,21 +100,34 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
         encoder: nets.AbstractEncoder = nets.SlotEncoder(_objects.SHAPE, features, width, key=keys[0])
         predictor: nets.AbstractPredictor = nets.SlotPredictor(slots, features, kept, width, key=keys[2])
     else:
-        grid = settings.memory == IN_PLACES
-        in_place = None if grid else MEMORIES[settings.memory](settings, keys[1])
-        memory = nets.PlaceMemory(PLACES, in_place) if in_place else nets.GridMemory(PLACES, features, kept, key=keys[1])
+        memory = remembering(settings, keys[1])
         encoder = nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0])
-        predictor = nets.GridPredictor(PLACES, features, kept, width, key=keys[2])
+        predictor = nets.GridCompleter(COUNT, features, kept, width, expansion=EXPANSION, key=keys[2])
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
+    masks = None if objects else ebm.Blocks(PLACES, features)
+    of_hidden = 1.0 if objects else 1.0 / HIDDEN  # errors are 0 where nothing was
     if settings.predicts == "features":
         rate = objectives.Everywhere(objectives.CodingRate(within=not objects), features)  # how a thing looks stays, but matters
         name = "rate" if objects else "rate within"
-        terms = {"prediction": objectives.Weighted(objectives.Prediction()), name: objectives.Weighted(rate)}
+        prediction = objectives.Prediction(stopped=not objects)
+        terms = {"prediction": objectives.Weighted(prediction, of_hidden), name: objectives.Weighted(rate)}
     else:
         kind = partial(nets.SlotDecoder, _objects.SHAPE) if objects else partial(nets.GridDecoder, SHAPE, patch=PATCH)
         decoder = kind(channels=features, width=width, key=keys[3])
-        terms = {settings.predicts: objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0)}
-    return ebm.JointRecurrent(model, objectives.Composition(terms))
+        terms = {settings.predicts: objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0 * of_hidden)}
+    return ebm.JointRecurrent(model, objectives.Composition(terms), masks=masks)
+
+
+def remembering(settings: Settings, key: Key[Array, ""]) -> nets.AbstractMemory:
+    """The memory of pictures."""
+    features, kept = settings.features, settings.remembered
+    if settings.memory == OF_PICTURES:
+        length = cradle.FRAMES // TUBELET
+        sizes = COUNT * features, COUNT * kept, length, settings.width
+        return nets.TransformerMemory(*sizes, places=COUNT, expansion=EXPANSION, key=key)
+    if settings.memory == "grid":
+        return nets.GridMemory(PLACES, features, kept, key=key)
+    return nets.PlaceMemory(PLACES, IN_PLACES[settings.memory](settings, key))
 
 
 def untrained(seed: int) -> ebm.JointRecurrent:
@@ -116,8 +137,11 @@ def untrained(seed: int) -> ebm.JointRecurrent:
 
 def perceiver(learner: ebm.JointRecurrent) -> ebm.AbstractPerceiver:
     """Whose energy is how surprising a frame is: in what is seen itself for a model that predicts that."""
-    observed = [term.objective for term in learner.objective.terms.values() if isinstance(term.objective, objectives.Reconstruction)]
-    return ebm.FilteringPictures(observed[0].decoder) if observed else ebm.Filtering()
+    decoders = [
+        term.objective.decoder for term in learner.objective.terms.values() if isinstance(term.objective, objectives.Reconstruction)
+    ]
+    sight = ebm.FilteringPictures(decoders[0], learner.masks) if decoders else ebm.Filtering(learner.masks)
+    return sight if learner.masks is None else ebm.Tubelets(sight, jnp.zeros(FRAME, jnp.uint8), TUBELET)
 
 
 def watch(learner: ebm.JointRecurrent, films: Films) -> Float[np.ndarray, "film frame"]:
@@ -145,12 +169,14 @@ def shrunk(films: UInt8[Array, "*film height width 3"]) -> UInt8[Array, "*film 3
 
 
 def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array, ""], *, batch: int) -> tuple[Array, Array]:
-    """A batch of films in which nobody acts, half of them mirrored."""
-    choose, flip = jax.random.split(key)
+    """A batch of films in which nobody acts, half of them mirrored, cut into tubelets anywhere."""
+    choose, flip, cut = jax.random.split(key, 3)
     chosen = films[jax.random.randint(choose, (batch,), 0, films.shape[0])]
+    length = films.shape[1] // TUBELET * TUBELET - TUBELET
+    chosen = jax.lax.dynamic_slice_in_dim(chosen, jax.random.randint(cut, (), 0, TUBELET), length, axis=1)
     mirrored = jax.random.bernoulli(flip, shape=(batch, 1, 1, 1, 1))
     chosen = jnp.where(mirrored, chosen[:, :, :, ::-1], chosen)
-    return shrunk(chosen), jnp.zeros((batch, films.shape[1] - 1, 0))
+    return jax.vmap(lambda film: ebm.tubelets(film, TUBELET))(shrunk(chosen)), jnp.zeros((batch, length // TUBELET - 1, 0))
 
 
 def read_films(folder: Path, settings: Settings) -> Films:

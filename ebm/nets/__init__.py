@@ -1,5 +1,7 @@
 """Networks: encoders from observations to vectors, predictors from vectors and actions to vectors, memories, and a decoder."""
 
+from ._completer import AbstractCompleter as AbstractCompleter
+from ._completer import GridCompleter as GridCompleter
 from ._decoder import AbstractDecoder as AbstractDecoder
 from ._decoder import Decoder as Decoder
 from ._encoders import AbstractEncoder as AbstractEncoder

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from .._representation import standardise
 
-EXPANSION = 4  # of the layer between, in widths
+EXPANSION = 4  # of the layer between, in widths, by default
 
 
 class Attended(eqx.Module):
@@ -52,11 +52,12 @@ class Block(eqx.Module):
     modulate: eqx.nn.Linear | None
     heads: int = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, *, condition_size: int = 0, key: Key[Array, ""]):
+    def __init__(self, width: int, heads: int, *, condition_size: int = 0, expansion: int = EXPANSION, key: Key[Array, ""]):
         """**Arguments:**
 
         - `width`: of a token. `heads`: of the attention, a divisor of `width`.
         - `condition_size`: of the condition of a token; 0 for none.
+        - `expansion`: of the layer between, in widths.
         """
         if width % heads:
             raise ValueError(f"`heads` must divide `width`, got {heads} and {width}. Each head looks at an equal part of a token.")
@@ -64,8 +65,8 @@ class Block(eqx.Module):
         self.heads = heads
         self.project = eqx.nn.Linear(width, 3 * width, use_bias=False, key=keys[0])
         self.merge = eqx.nn.Linear(width, width, key=keys[1])
-        self.first = eqx.nn.Linear(width, EXPANSION * width, key=keys[2])
-        self.last = eqx.nn.Linear(EXPANSION * width, width, key=keys[3])
+        self.first = eqx.nn.Linear(width, expansion * width, key=keys[2])
+        self.last = eqx.nn.Linear(expansion * width, width, key=keys[3])
         self.modulate = None
         if condition_size:
             closed = eqx.nn.Linear(condition_size, 6 * width, key=keys[4])

@@ -11,10 +11,13 @@ from ._scene import FRAMES, Cast, Fixed, Free, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, BEHIND)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
-SCREENS = (1, 1, 1, 2)
-ABOVE = 0.15  # of the films are seen from above
+SCREENS = (1, 1, 2)
+ABOVE = 0.25  # of the films are seen from above
 SIGHT = 1.3  # m from the middle, where things are in the picture
+MOVES, AT_REST = 0.1, 0.004  # m: what moves less in a film, and in a frame, is at rest
 SHADE = 0.7  # m above the ground, of plates that hide what is seen from above
+
+Moment = tuple[float, float, int]  # x and y in m, and a frame
 
 
 def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
@@ -23,9 +26,12 @@ def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
     above = draw.coin(ABOVE) and not up
     stage = draw.stage(above=above)
     cast = from_above(draw) if above else [thing for lane in LANES[: draw.choice((1, 1, 2))] for thing in on_a_lane(draw, lane)]
-    moments = list(moments_of(draw, stage, cast))
+    moments: list[Moment] = list(moments_of(draw, stage, cast))
     for _ in range(draw.choice(SCREENS)):
-        cast.append((shade if above else curtain)(draw, *draw.choice(moments)))
+        # were screens only where something happens, they would tell that it does
+        anywhere: Moment = draw.uniform(-0.9, 0.9), draw.uniform(-0.9, 0.9), draw.integer(0, FRAMES - 1)
+        moment: Moment = draw.choice(moments) if moments and draw.coin() else anywhere
+        cast.append((shade if above else curtain)(draw, *moment))
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
     return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
@@ -37,32 +43,43 @@ def on_a_lane(draw: Draw, lane: float) -> tuple[Thing, ...]:
     return mirrored(things) if lane and draw.coin() else things  # pyright: ignore[reportReturnType]
 
 
-def moments_of(draw: Draw, stage: Stage, cast: list[Thing]) -> Iterator[tuple[float, float, int]]:
-    """Where each thing (x, y in m) is in some frame: when its motion changes most, or in any in which it is in the picture."""
+def moments_of(draw: Draw, stage: Stage, cast: list[Thing]) -> Iterator[Moment]:
+    """Where each thing that moves is in some frame: when it comes to rest or its motion changes most, or in any in which it is in
+    the picture."""
     motion = simulate(stage, tuple(cast))[..., :3]
     for slot in range(len(cast)):
         way = motion[:, slot]
+        steps = np.linalg.norm(np.diff(way, axis=0), axis=1)
+        seen = np.flatnonzero(np.abs(way[:, 0]) < SIGHT)
+        if not len(seen) or steps.sum() < MOVES or steps.max() <= AT_REST:
+            continue
+        rests = int(np.flatnonzero(steps > AT_REST)[-1]) + 1
         change = np.zeros(FRAMES)
         change[1:-1] = np.linalg.norm(np.diff(way, n=2, axis=0), axis=1)
-        seen = np.flatnonzero(np.abs(way[:, 0]) < SIGHT)
-        if len(seen):
-            frame = int(seen[change[seen].argmax()]) if draw.coin() else draw.choice(seen.tolist())
-            yield float(way[frame, 0]), float(way[frame, 1]), frame
-    yield draw.uniform(-0.9, 0.9), draw.uniform(-0.9, 0.9), draw.integer(0, FRAMES - 1)
+        turns = rests if rests < FRAMES - 1 and rests in seen else int(seen[change[seen].argmax()])
+        frame = turns if draw.coin(0.75) else draw.choice(seen.tolist())
+        yield float(way[frame, 0]), float(way[frame, 1]), frame
 
 
 def curtain(draw: Draw, x: float, y: float, frame: int) -> Moved:
-    """A screen before this place, closed in this frame and around it: what happens there is not seen, only what comes of it."""
+    """A screen before this place, closed in this frame and around it: what happens there is not seen, only what comes of it.
+
+    Some open and close again and again, so that one sees more often what has become of what was there.
+    """
     del y
-    plate = draw.plate(draw.uniform(0.4, 0.8), draw.uniform(0.42, 0.62))
-    away = draw.choice((OPEN, sunk(plate)))
-    closes = frame - draw.integer(2, 9) - math.ceil(abs(away) / SCREEN_SPEED)
-    opens = frame + draw.integer(3, 12)
-    begins_open = draw.coin(0.6) and closes > 0
+    plate = draw.plate(draw.uniform(0.4, 0.75), draw.uniform(0.38, 0.58))
+    away = draw.choice((OPEN, sunk(plate), sunk(plate)))
+    slides = math.ceil(abs(away) / SCREEN_SPEED)
+    closes = frame - draw.integer(2, 9) - slides
+    opens = frame + draw.integer(2, 9)
+    begins_open = draw.coin() and closes > 0
     moves = [(closes, CLOSED)] if begins_open else []
-    if draw.coin(0.7):
+    if draw.coin(0.9):
         moves.append((opens, away))
-    place = float(np.clip(x + draw.uniform(-0.25, 0.25), -1.1, 1.1))
+        if draw.coin(0.6):
+            closes = opens + slides + draw.integer(1, 4)
+            moves += [(closes, CLOSED), (closes + slides + draw.integer(4, 12), away)]
+    place = float(np.clip(x + draw.uniform(-0.25, 0.25), -0.6, 0.6))
     return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=away if begins_open else CLOSED)
 
 
@@ -104,7 +121,7 @@ def crosses(draw: Draw, lane: float) -> list[Thing]:
 
 def comes_to_rest(draw: Draw, lane: float) -> list[Thing]:
     """Something comes in and stops somewhere."""
-    return [stops(draw.look(), draw.uniform(-1.2, 1.2), draw.uniform(9.0, 20.0), y=lane, held=draw.integer(0, 8))]
+    return [stops(draw.look(), draw.uniform(-1.1, 1.1), draw.uniform(9.0, 18.0), y=lane, held=draw.integer(0, 4))]
 
 
 def rests(draw: Draw, lane: float) -> list[Thing]:
@@ -178,9 +195,9 @@ def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
 
 OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kind is drawn, beside the others
     crosses: 4,
-    comes_to_rest: 4,
+    comes_to_rest: 10,
     rests: 1,
-    meets_a_wall: 5,
+    meets_a_wall: 6,
     meets_another: 3,
     on_a_table: 4,
     drops: 1,
