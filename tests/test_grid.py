@@ -8,6 +8,7 @@ import pytest
 
 import ebm
 from ebm import nets, objectives
+from ebm._representation import standardise
 from ebm.nets._grid import neighbours
 
 KEY = jax.random.key(0)
@@ -94,6 +95,23 @@ def test_everywhere_looks_at_each_place_by_itself():
     apart = features.reshape(2, 5, 4, 3).swapaxes(1, 2).reshape(8, 5, 3)
     direct = objectives.CodingRate(within=True)(objectives.Outcome(ebm.Representation(apart, apart), apart[:, 1:], jnp.zeros((8, 4, 0))))
     assert float(found) == pytest.approx(float(direct), rel=1e-5)
+    some = objectives.Everywhere(objectives.CodingRate(within=True), 3, first=2)(outcome)
+    moved = eqx.tree_at(lambda o: o.encoded.features, outcome, features.at[..., 2::3].multiply(5.0))
+    assert float(some) != pytest.approx(float(found), rel=1e-3)
+    assert float(objectives.Everywhere(objectives.CodingRate(within=True), 3, first=2)(moved)) == pytest.approx(float(some), rel=1e-5)
+
+
+def test_a_glance_keeps_means_of_squares_beside_what_it_learns():
+    picture = jax.random.randint(KEY, (2, 8, 12), 0, 256).astype(jnp.uint8)
+    learned = nets.GridEncoder((2, 8, 12), 3, patch=4, width=8, key=KEY)
+    glance = nets.GridGlance(learned, 2, weight=0.5)
+    vector = np.asarray(eqx.filter_jit(glance)(picture)).reshape(6, 3 + 8)
+    means = np.asarray(picture / 255.0).reshape(2, 2, 2, 2, 3, 2, 2).mean((3, 6)).transpose(1, 3, 0, 2, 4).reshape(6, 8)
+    np.testing.assert_allclose(vector[:, 3:], 0.5 * (means - means.mean()) / means.std(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(vector[:, :3].ravel(), standardise(learned(picture)), rtol=1e-4, atol=1e-5)
+    assert glance.size == vector.size
+    with pytest.raises(ValueError, match="squares"):
+        nets.GridGlance(learned, 3)
 
 
 def completing():

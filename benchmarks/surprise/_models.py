@@ -2,7 +2,8 @@
 more for who sees things instead of pictures.
 
 Pictures are seen four frames at a time, and completed: of the next four a part is hidden, and foreseen from the rest and from what is
-remembered. What came is a target through which nothing is learned: else the encoder comes to leave out whatever is hard to foresee.
+remembered. What came is a target through which nothing is learned: else the encoder comes to leave out whatever is hard to foresee. Means
+over squares of pixels are seen and foreseen beside what is learned, for a representation that is all volume has no weak directions.
 """
 
 from collections.abc import Callable
@@ -57,16 +58,20 @@ class Settings(NamedTuple):
 PATCH = 8  # px
 PLACES = (SHAPE[1] // PATCH, SHAPE[2] // PATCH)
 COUNT = PLACES[0] * PLACES[1]
+SQUARES = 2  # along each side of a patch, whose means are kept beside what is learned
+MEANS = SHAPE[0] * SQUARES**2  # of a place
 EXPANSION = 2  # of the layers between in transformers
 HIDDEN = 0.5  # of a picture, about, while one learns to complete it
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = {"pictures": ("features", "pictures"), "objects": ("features", "states")}  # by what is seen
 TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
 IN_PLACES: dict[str, Callable[..., nets.AbstractMemory]] = {  # memories of one place: each takes in what is there and beside it
-    "gru": lambda settings, key: nets.GRUMemory(2 * settings.features, settings.remembered, key=key),
-    "lstm": lambda settings, key: nets.LSTMMemory(2 * settings.features, settings.remembered, key=key),
-    "state-space": lambda settings, key: nets.StateSpaceMemory(2 * settings.features, settings.remembered, key=key),
-    "window": lambda settings, key: nets.WindowMemory(2 * settings.features, settings.remembered, settings.window, settings.width, key=key),
+    "gru": lambda settings, key: nets.GRUMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
+    "lstm": lambda settings, key: nets.LSTMMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
+    "state-space": lambda settings, key: nets.StateSpaceMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
+    "window": lambda settings, key: nets.WindowMemory(
+        2 * (settings.features + MEANS), settings.remembered, settings.window, settings.width, key=key
+    ),
 }
 OF_PICTURES, OF_THINGS = "transformer", "slots"  # the memories that are usual
 WORDS = {"sees": PREDICTS, "memory": (OF_PICTURES, OF_THINGS, "grid", *IN_PLACES), "gravity": cradle.GRAVITIES, "track": TRACKS}
@@ -94,6 +99,7 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     keys = jax.random.split(key, 4)
     features, kept, width = settings.features, settings.remembered, settings.width
     objects = settings.sees == "objects"
+    channels = features if objects else features + MEANS
     if objects:
         slots = _objects.SHAPE[0]
         memory: nets.AbstractMemory = nets.SlotMemory(slots, features, kept, width, key=keys[1])
@@ -101,32 +107,32 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
         predictor: nets.AbstractPredictor = nets.SlotPredictor(slots, features, kept, width, key=keys[2])
     else:
         memory = remembering(settings, keys[1])
-        encoder = nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0])
-        predictor = nets.GridCompleter(COUNT, features, kept, width, expansion=EXPANSION, key=keys[2])
+        encoder = nets.GridGlance(nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0]), SQUARES)
+        predictor = nets.GridCompleter(COUNT, channels, kept, width, expansion=EXPANSION, key=keys[2])
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
-    masks = None if objects else ebm.Blocks(PLACES, features)
+    masks = None if objects else ebm.Blocks(PLACES, channels)
     of_hidden = 1.0 if objects else 1.0 / HIDDEN  # errors are 0 where nothing was
     if settings.predicts == "features":
-        rate = objectives.Everywhere(objectives.CodingRate(within=not objects), features)  # how a thing looks stays, but matters
+        rate = objectives.Everywhere(objectives.CodingRate(within=not objects), channels, features)  # how a thing looks stays, but matters
         name = "rate" if objects else "rate within"
         prediction = objectives.Prediction(stopped=not objects)
         terms = {"prediction": objectives.Weighted(prediction, of_hidden), name: objectives.Weighted(rate)}
     else:
         kind = partial(nets.SlotDecoder, _objects.SHAPE) if objects else partial(nets.GridDecoder, SHAPE, patch=PATCH)
-        decoder = kind(channels=features, width=width, key=keys[3])
+        decoder = kind(channels=channels, width=width, key=keys[3])
         terms = {settings.predicts: objectives.Weighted(objectives.Reconstruction(decoder, "predicted"), 100.0 * of_hidden)}
     return ebm.JointRecurrent(model, objectives.Composition(terms), masks=masks)
 
 
 def remembering(settings: Settings, key: Key[Array, ""]) -> nets.AbstractMemory:
     """The memory of pictures."""
-    features, kept = settings.features, settings.remembered
+    channels, kept = settings.features + MEANS, settings.remembered
     if settings.memory == OF_PICTURES:
         length = cradle.FRAMES // TUBELET
-        sizes = COUNT * features, COUNT * kept, length, settings.width
+        sizes = COUNT * channels, COUNT * kept, length, settings.width
         return nets.TransformerMemory(*sizes, places=COUNT, expansion=EXPANSION, key=key)
     if settings.memory == "grid":
-        return nets.GridMemory(PLACES, features, kept, key=key)
+        return nets.GridMemory(PLACES, channels, kept, key=key)
     return nets.PlaceMemory(PLACES, IN_PLACES[settings.memory](settings, key))
 
 

@@ -11,6 +11,7 @@ from ._encoders import MLPEncoder as MLPEncoder
 from ._encoders import PatchEncoder as PatchEncoder
 from ._grid import GridDecoder as GridDecoder
 from ._grid import GridEncoder as GridEncoder
+from ._grid import GridGlance as GridGlance
 from ._grid import GridMemory as GridMemory
 from ._grid import GridPredictor as GridPredictor
 from ._grid import PlaceMemory as PlaceMemory

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from .._representation import standardise
 from ._decoder import AbstractDecoder
 from ._encoders import AbstractEncoder, numbers
 from ._memory import SPAN, AbstractMemory, patience
@@ -57,6 +58,41 @@ class GridEncoder(AbstractEncoder):
     def __call__(self, observation):
         patches = to_patches(numbers(observation, self.shape), self.patch)
         return jax.vmap(lambda patch: self.last(jax.nn.relu(self.first(patch))))(patches).ravel()
+
+
+class GridGlance(AbstractEncoder):
+    """What `GridEncoder` learns of every patch, and beside it the means over squares of the patch, which nobody has to learn.
+
+    Learned features whose volume is maximised have no direction left in which little is uncertain, so that whether a thing is there at all
+    is one of many numbers; means keep their natural variances, and who must foresee them as well finds that first. Each of the two parts
+    is standardised over the picture, and then the means are weighed.
+    """
+
+    learned: GridEncoder
+    squares: int = eqx.field(static=True)
+    weight: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+
+    def __init__(self, learned: GridEncoder, squares: int = 2, weight: float = 1.0):
+        """**Arguments:**
+
+        - `learned`: of the same pictures.
+        - `squares`: along each side of a patch, a divisor of that.
+        - `weight`: standard deviation of the means; that of what is learned is 1.
+        """
+        if squares < 1 or learned.patch % squares:
+            raise ValueError(f"`squares` must divide the {learned.patch} px of a patch, got {squares}.")
+        rows, columns = grid(learned.shape, learned.patch)
+        self.learned, self.squares, self.weight, self.shape = learned, squares, float(weight), learned.shape
+        self.size = learned.size + rows * columns * self.shape[0] * squares**2
+
+    def __call__(self, observation):
+        patches = to_patches(numbers(observation, self.shape), self.learned.patch)
+        side = self.learned.patch // self.squares
+        means = patches.reshape(len(patches), -1, self.squares, side, self.squares, side).mean((3, 5))
+        parts = standardise(self.learned(observation)), self.weight * standardise(means.ravel())
+        return jnp.concatenate([part.reshape(len(patches), -1) for part in parts], axis=1).ravel()
 
 
 class GridMemory(AbstractMemory):

@@ -12,13 +12,16 @@ class Everywhere(AbstractObjective):
 
     - `objective`: of `features` alone, such as `CodingRate`.
     - `channels`: of the features in every place.
+    - `first`: how many of them it looks at, the first ones; by default all.
     """
 
     objective: AbstractObjective
     channels: int = eqx.field(static=True)
+    first: int | None = eqx.field(static=True, default=None)
 
     def __call__(self, outcome):
         features = read(outcome, "features")
         film, frame, _ = features.shape
         apart = features.reshape(film, frame, -1, self.channels).swapaxes(1, 2).reshape(-1, frame, self.channels)
+        apart = apart[..., : self.first]
         return self.objective(eqx.tree_at(lambda seen: seen.encoded.features, outcome, apart))
