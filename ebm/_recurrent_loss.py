@@ -37,15 +37,12 @@ class JointRecurrent(eqx.Module):
 
         `ValueError` for masks without a key.
         """
-        if self.masks is None:
-            encoded, predicted = jax.vmap(lambda film, acted: self.model.watch(film, acted, self.seen))(observations, actions)
-        else:
+        hidden, masks = None, self.masks
+        if masks is not None:
             if key is None:
                 raise ValueError("`masks` need a key: what is hidden is drawn.")
             key, hide_key = jax.random.split(key)
-            masks = self.masks
             hidden = jax.vmap(jax.vmap(lambda key: masks.draw(key=key)))(jax.random.split(hide_key, actions.shape[:2]))
-            encoded, predicted = jax.vmap(lambda film, acted, hides: self.model.watch(film, acted, self.seen, hides))(
-                observations, actions, hidden
-            )
+        watch = jax.vmap(lambda film, acted, hides: self.model.watch(film, acted, self.seen, hides))
+        encoded, predicted = watch(observations, actions, hidden)
         return Outcome(encoded, predicted, self.model.scale(actions), key, observations=observations)

@@ -65,13 +65,11 @@ HIDDEN = 0.5  # of a picture, about, while one learns to complete it
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = {"pictures": ("features", "pictures"), "objects": ("features", "states")}  # by what is seen
 TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
-IN_PLACES: dict[str, Callable[..., nets.AbstractMemory]] = {  # memories of one place: each takes in what is there and beside it
-    "gru": lambda settings, key: nets.GRUMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
-    "lstm": lambda settings, key: nets.LSTMMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
-    "state-space": lambda settings, key: nets.StateSpaceMemory(2 * (settings.features + MEANS), settings.remembered, key=key),
-    "window": lambda settings, key: nets.WindowMemory(
-        2 * (settings.features + MEANS), settings.remembered, settings.window, settings.width, key=key
-    ),
+IN_PLACES: dict[str, Callable[..., nets.AbstractMemory]] = {  # memories of one place, told `size` numbers: of what is there and beside it
+    "gru": lambda size, settings, key: nets.GRUMemory(size, settings.remembered, key=key),
+    "lstm": lambda size, settings, key: nets.LSTMMemory(size, settings.remembered, key=key),
+    "state-space": lambda size, settings, key: nets.StateSpaceMemory(size, settings.remembered, key=key),
+    "window": lambda size, settings, key: nets.WindowMemory(size, settings.remembered, settings.window, settings.width, key=key),
 }
 OF_PICTURES, OF_THINGS = "transformer", "slots"  # the memories that are usual
 WORDS = {"sees": PREDICTS, "memory": (OF_PICTURES, OF_THINGS, "grid", *IN_PLACES), "gravity": cradle.GRAVITIES, "track": TRACKS}
@@ -106,7 +104,7 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
         encoder: nets.AbstractEncoder = nets.SlotEncoder(_objects.SHAPE, features, width, key=keys[0])
         predictor: nets.AbstractPredictor = nets.SlotPredictor(slots, features, kept, width, key=keys[2])
     else:
-        memory = remembering(settings, keys[1])
+        memory = remembering(settings, channels, keys[1])
         encoder = nets.GridGlance(nets.GridEncoder(SHAPE, features, PATCH, width, key=keys[0]), SQUARES)
         predictor = nets.GridCompleter(COUNT, channels, kept, width, expansion=EXPANSION, key=keys[2])
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
@@ -124,16 +122,15 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     return ebm.JointRecurrent(model, objectives.Composition(terms), masks=masks)
 
 
-def remembering(settings: Settings, key: Key[Array, ""]) -> nets.AbstractMemory:
-    """The memory of pictures."""
-    channels, kept = settings.features + MEANS, settings.remembered
+def remembering(settings: Settings, channels: int, key: Key[Array, ""]) -> nets.AbstractMemory:
+    """The memory of pictures, of which every place has so many channels."""
+    kept = settings.remembered
     if settings.memory == OF_PICTURES:
-        length = cradle.FRAMES // TUBELET
-        sizes = COUNT * channels, COUNT * kept, length, settings.width
+        sizes = COUNT * channels, COUNT * kept, cradle.FRAMES // TUBELET, settings.width
         return nets.TransformerMemory(*sizes, places=COUNT, expansion=EXPANSION, key=key)
     if settings.memory == "grid":
         return nets.GridMemory(PLACES, channels, kept, key=key)
-    return nets.PlaceMemory(PLACES, IN_PLACES[settings.memory](settings, key))
+    return nets.PlaceMemory(PLACES, IN_PLACES[settings.memory](2 * channels, settings, key))
 
 
 def untrained(seed: int) -> ebm.JointRecurrent:
@@ -143,9 +140,8 @@ def untrained(seed: int) -> ebm.JointRecurrent:
 
 def perceiver(learner: ebm.JointRecurrent) -> ebm.AbstractPerceiver:
     """Whose energy is how surprising a frame is: in what is seen itself for a model that predicts that."""
-    decoders = [
-        term.objective.decoder for term in learner.objective.terms.values() if isinstance(term.objective, objectives.Reconstruction)
-    ]
+    terms = [term.objective for term in learner.objective.terms.values()]
+    decoders = [term.decoder for term in terms if isinstance(term, objectives.Reconstruction)]
     sight = ebm.FilteringPictures(decoders[0], learner.masks) if decoders else ebm.Filtering(learner.masks)
     return sight if learner.masks is None else ebm.Tubelets(sight, jnp.zeros(FRAME, jnp.uint8), TUBELET)
 
@@ -178,7 +174,7 @@ def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array,
     """A batch of films in which nobody acts, half of them mirrored, cut into tubelets anywhere."""
     choose, flip, cut = jax.random.split(key, 3)
     chosen = films[jax.random.randint(choose, (batch,), 0, films.shape[0])]
-    length = films.shape[1] // TUBELET * TUBELET - TUBELET
+    length = films.shape[1] - TUBELET
     chosen = jax.lax.dynamic_slice_in_dim(chosen, jax.random.randint(cut, (), 0, TUBELET), length, axis=1)
     mirrored = jax.random.bernoulli(flip, shape=(batch, 1, 1, 1, 1))
     chosen = jnp.where(mirrored, chosen[:, :, :, ::-1], chosen)

@@ -21,7 +21,7 @@ class Train:
     """
 
     settings: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE", help_behavior_hint="")]] = ()
-    """What is different, such as seed=1, predicts=pictures, memory=transformer, steps=20000, gravity=up; or track=family, which
+    """What is different, such as seed=1, predicts=pictures, memory=grid, steps=20000, gravity=up; or track=family, which
     learns from possible films of the experiments themselves, split train: an easier question."""
     films: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Where `ebm surprise generate` left the films, if not in the usual place."""

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from ._predictors import AbstractPredictor
-from ._transformer import EXPANSION, Block
-from ._transformer_memory import WHERE
+from ._transformer import EXPANSION, WHERE, Block
 
 
 class AbstractCompleter(AbstractPredictor):

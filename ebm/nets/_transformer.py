@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Key
 from .._representation import standardise
 
 EXPANSION = 4  # of the layer between, in widths, by default
+WHERE = 0.3  # standard deviation with which the embeddings of places in a grid begin
 
 
 class Attended(eqx.Module):
@@ -88,8 +89,8 @@ class Block(eqx.Module):
         queries: Float[Array, "token width"],
         keys: Float[Array, "other width"],
         values: Float[Array, "other width"],
-        visible: Bool[Array, "token other"] | None = None,
-        bias: Float[Array, "token other head"] | float = 0.0,
+        visible: Bool[Array, "#token other"] | None = None,
+        bias: Float[Array, "#token other head"] | float = 0.0,
     ) -> Float[Array, "token width"]:
         """What each token sees of the others: `softmax(q k / √d + bias) v`, a head at a time.
 

@@ -7,9 +7,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from .._representation import standardise
 from ._memory import AbstractMemory
-from ._transformer import EXPANSION, Block
-
-WHERE = 0.3  # standard deviation with which the embeddings of places begin
+from ._transformer import EXPANSION, WHERE, Block
 
 
 class Kept(eqx.Module):
@@ -97,9 +95,7 @@ class TransformerMemory(AbstractMemory):
         tokens, conditions = self._take_in(x[None])
         slot = carry.count % self.length
         ages = (carry.count - jnp.arange(self.length)) % self.length
-        shape = (self.places, self.length * self.places)
-        visible = jnp.broadcast_to(jnp.repeat(ages <= carry.count, self.places), shape)
-        bias = jnp.broadcast_to(jnp.repeat(self.ages.weight[ages], self.places, axis=0), (*shape, self.ages.weight.shape[1]))
+        visible, bias = (jnp.repeat(each, self.places, axis=0)[None] for each in (ages <= carry.count, self.ages.weight[ages]))
         keys, values = carry.keys, carry.values
         for i, block in enumerate(self.blocks):
             modulation = block.modulation(conditions)
