@@ -170,15 +170,15 @@ def shrunk(films: UInt8[Array, "*film height width 3"]) -> UInt8[Array, "*film 3
     return jnp.moveaxis(jnp.round(jnp.mean(squares.astype(jnp.float32), (-4, -2))).astype(jnp.uint8), -1, -3)
 
 
-def draw_films(films: UInt8[Array, "film frame height width 3"], key: Key[Array, ""], *, batch: int) -> tuple[Array, Array]:
+def draw_films(films: UInt8[Array, "film frame 3 rows columns"], key: Key[Array, ""], *, batch: int) -> tuple[Array, Array]:
     """A batch of films in which nobody acts, half of them mirrored, cut into tubelets anywhere."""
     choose, flip, cut = jax.random.split(key, 3)
     chosen = films[jax.random.randint(choose, (batch,), 0, films.shape[0])]
     length = films.shape[1] - TUBELET
     chosen = jax.lax.dynamic_slice_in_dim(chosen, jax.random.randint(cut, (), 0, TUBELET), length, axis=1)
     mirrored = jax.random.bernoulli(flip, shape=(batch, 1, 1, 1, 1))
-    chosen = jnp.where(mirrored, chosen[:, :, :, ::-1], chosen)
-    return jax.vmap(lambda film: ebm.tubelets(film, TUBELET))(shrunk(chosen)), jnp.zeros((batch, length // TUBELET - 1, 0))
+    chosen = jnp.where(mirrored, chosen[..., ::-1], chosen)
+    return jax.vmap(lambda film: ebm.tubelets(film, TUBELET))(chosen), jnp.zeros((batch, length // TUBELET - 1, 0))
 
 
 def read_films(folder: Path, settings: Settings) -> Films:
@@ -210,7 +210,10 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
     schedule = optax.warmup_cosine_decay_schedule(0.0, RATE, max(settings.steps // 20, 1), settings.steps)
     muon = optax.contrib.muon(schedule, weight_decay=DECAY, adam_weight_decay=DECAY)  # Jordan et al. 2024; AdamW takes thrice the steps
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), muon)
-    draw = eqx.Partial(_objects.draw if settings.sees == "objects" else draw_films, jnp.asarray(films), batch=settings.batch)
+    objects = settings.sees == "objects"
+    shrink = jax.jit(shrunk)  # once, and not in every step
+    seen = films if objects else np.concatenate([shrink(films[start : start + CHUNK]) for start in range(0, len(films), CHUNK)])
+    draw = eqx.Partial(_objects.draw if objects else draw_films, jnp.asarray(seen), batch=settings.batch)
     trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
     learner = ebm.fit(
         trainer,
