@@ -1,13 +1,15 @@
 """Attention to what was taken in before, here and elsewhere."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from .._representation import standardise
 from ._memory import AbstractMemory
-from ._transformer import EXPANSION, WHERE, Block
+from ._transformer import EXPANSION, WHERE, Attended, Block
 
 
 class Kept(eqx.Module):
@@ -96,25 +98,23 @@ class TransformerMemory(AbstractMemory):
         slot = carry.count % self.length
         ages = (carry.count - jnp.arange(self.length)) % self.length
         visible, bias = (jnp.repeat(each, self.places, axis=0)[None] for each in (ages <= carry.count, self.ages.weight[ages]))
-        keys, values = carry.keys, carry.values
-        for i, block in enumerate(self.blocks):
-            modulation = block.modulation(conditions)
-            offered = block.offer(tokens, modulation)
-            keys, values = keys.at[i, slot].set(offered.keys), values.at[i, slot].set(offered.values)
-            others = (kept[i].reshape(-1, kept.shape[-1]) for kept in (keys, values))
-            tokens = block.add(tokens, block.attend(offered.queries, *others, visible, bias), modulation)
-        return Kept(keys, values, carry.count + 1), self._say(tokens)[0]
+        rings = []
+
+        def keep(i: int, offered: Attended) -> tuple[Array, Array]:
+            keys, values = carry.keys[i].at[slot].set(offered.keys), carry.values[i].at[slot].set(offered.values)
+            rings.append((keys, values))
+            return keys.reshape(-1, keys.shape[-1]), values.reshape(-1, values.shape[-1])
+
+        said = self._through(tokens, conditions, visible, bias, keep)[0]
+        keys, values = (jnp.stack(each) for each in zip(*rings, strict=True))
+        return Kept(keys, values, carry.count + 1), said
 
     def film(self, xs):
         tokens, conditions = self._take_in(xs)
         step = jnp.repeat(jnp.arange(xs.shape[0]), self.places)
         ages = step[:, None] - step
         visible, bias = (ages >= 0) & (ages < self.length), self.ages.weight[jnp.clip(ages, 0, self.length - 1)]
-        for block in self.blocks:
-            modulation = block.modulation(conditions)
-            offered = block.offer(tokens, modulation)
-            tokens = block.add(tokens, block.attend(offered.queries, offered.keys, offered.values, visible, bias), modulation)
-        return self._say(tokens)
+        return self._through(tokens, conditions, visible, bias, lambda i, offered: (offered.keys, offered.values))
 
     def _take_in(self, xs: Float[Array, "frame in"]) -> tuple[Float[Array, "token width"], Float[Array, "token condition"]]:
         """Tokens, a frame after another, and what conditions each."""
@@ -127,5 +127,17 @@ class TransformerMemory(AbstractMemory):
             tokens = tokens + jnp.tile(self.where, (xs.shape[0], 1))
         return tokens, jnp.repeat(conditions, self.places, axis=0)
 
-    def _say(self, tokens: Float[Array, "token width"]) -> Float[Array, "frame size"]:
+    def _through(
+        self,
+        tokens: Float[Array, "token width"],
+        conditions: Float[Array, "token condition"],
+        visible: Bool[Array, "#token other"],
+        bias: Float[Array, "#token other head"],
+        keep: Callable[[int, Attended], tuple[Array, Array]],
+    ) -> Float[Array, "frame size"]:
+        """What the tokens say after all blocks; `keep` takes what they offer in each, and returns the keys and values they look at."""
+        for i, block in enumerate(self.blocks):
+            modulation = block.modulation(conditions)
+            offered = block.offer(tokens, modulation)
+            tokens = block.add(tokens, block.attend(offered.queries, *keep(i, offered), visible, bias), modulation)
         return jax.vmap(self.last)(standardise(tokens)).reshape(-1, self.size)
