@@ -123,6 +123,12 @@ def test_a_ring_is_as_good_as_a_long_row():
     assert (np.abs(said[3:7] - other[3:7]).max(axis=1) > 1e-4).all()
 
 
+def test_without_blocks_every_input_is_by_itself():
+    memory = nets.TransformerMemory(SEEN, 4, 5, 8, depth=0, heads=2, key=KEY)
+    _, said = stepped(memory, FILM)
+    np.testing.assert_allclose(at_once(memory, FILM), said, rtol=1e-4, atol=1e-5)
+
+
 def test_a_state_space_is_stable_whatever_it_learns():
     memory = fresh("state space")
     for fading in (-50.0, 0.0, 5.0):

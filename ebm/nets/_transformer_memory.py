@@ -98,15 +98,14 @@ class TransformerMemory(AbstractMemory):
         slot = carry.count % self.length
         ages = (carry.count - jnp.arange(self.length)) % self.length
         visible, bias = (jnp.repeat(each, self.places, axis=0)[None] for each in (ages <= carry.count, self.ages.weight[ages]))
-        rings = []
+        keys, values = carry.keys, carry.values
 
         def keep(i: int, offered: Attended) -> tuple[Array, Array]:
-            keys, values = carry.keys[i].at[slot].set(offered.keys), carry.values[i].at[slot].set(offered.values)
-            rings.append((keys, values))
-            return keys.reshape(-1, keys.shape[-1]), values.reshape(-1, values.shape[-1])
+            nonlocal keys, values
+            keys, values = keys.at[i, slot].set(offered.keys), values.at[i, slot].set(offered.values)
+            return keys[i].reshape(-1, keys.shape[-1]), values[i].reshape(-1, values.shape[-1])
 
         said = self._through(tokens, conditions, visible, bias, keep)[0]
-        keys, values = (jnp.stack(each) for each in zip(*rings, strict=True))
         return Kept(keys, values, carry.count + 1), said
 
     def film(self, xs):

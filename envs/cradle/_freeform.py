@@ -26,7 +26,7 @@ def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
     above = draw.coin(ABOVE) and not up
     stage = draw.stage(above=above)
     cast = from_above(draw) if above else [thing for lane in LANES[: draw.choice((1, 1, 2))] for thing in on_a_lane(draw, lane)]
-    moments: list[Moment] = list(moments_of(draw, stage, cast))
+    moments = list(moments_of(draw, stage, cast))
     for _ in range(draw.choice(SCREENS)):
         # were screens only where something happens, they would tell that it does
         anywhere: Moment = draw.uniform(-0.9, 0.9), draw.uniform(-0.9, 0.9), draw.integer(0, FRAMES - 1)
