@@ -90,9 +90,9 @@ def draw_matrix(figure: Figure, rows: Rows) -> None:
     for (i, j), value in np.ndenumerate(rates):
         text = "–" if np.isnan(value) else f"{100 * value:.0f}"
         axes.text(j, i, text, ha="center", va="center", color="white" if value > 0.6 else INK)
-    axes.set_xticks(range(len(across)), across)
+    axes.set_xticks(range(len(across)), [name.replace(" ", "\n") for name in across])
     axes.set_yticks(range(len(down)), down)
     axes.grid(False)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("episodes that succeed, %; – does not fit the budget")
+    axes.set_xlabel("episodes that succeed, %; –: at its least over budget, or not entered")
