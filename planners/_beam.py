@@ -7,15 +7,15 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import advance, check_branches, decisions, outlook
+from ._discrete import advance, check_branches, decisions
 from ._sequence import AbstractSequenceSearch
 
 
 class BeamSearch(AbstractSequenceSearch):
     """Grow plans choice by choice, and keep the best few at every depth (Lowerre 1976).
 
-    Partial plans are ordered like whole ones: those without a violation first, then by energy, which includes what can be had from there by
-    holding one choice, the best, to the end. The survivors are judged once more as whole plans, beside the last plan moved on in time.
+    A partial plan stands for the whole one that holds its last choice to the end, and is ordered like that: first those that have not
+    violated anything, then by energy. The survivors are judged once more as whole plans, beside the last plan moved on in time.
     Deterministic.
 
     **Arguments:**
@@ -28,7 +28,7 @@ class BeamSearch(AbstractSequenceSearch):
 
     effort = "width"
     horizon: int = eqx.field(static=True, default=25)
-    width: int = eqx.field(static=True, default=8)
+    width: int = eqx.field(static=True, default=32)
     hold: int = eqx.field(static=True, default=3)
     resolution: int = eqx.field(static=True, default=5)
     choices: ebm.Discrete | None = None
@@ -38,22 +38,31 @@ class BeamSearch(AbstractSequenceSearch):
         del key  # deterministic
         state = jax.tree.map(jnp.asarray, state)
         count, num_choices = decisions(self.horizon, self.hold), choices.shape[0]
-        check_branches(self.width * num_choices**2, f"A width of {self.width} with {num_choices} choices, each of which looks ahead,")
+        check_branches(self.width * num_choices, f"A width of {self.width} with {num_choices} choices")
 
         def repeat(leaf):
             return jnp.broadcast_to(leaf, (self.width, *jnp.shape(leaf)))
 
         def deepen(beam, depth):
             states, held, energy, violation, plans, best = beam
-            tick, now_left = now.tick + depth * self.hold, jnp.minimum(self.horizon - depth * self.hold, self.hold)
+            tick, left = now.tick + depth * self.hold, self.horizon - depth * self.hold
+            now_left = jnp.minimum(left, self.hold)
 
             def follow(state, held, action):
                 after, sent, cost, broken, finite = advance(problem, state, action, self.hold, held, tick, now_left)
-                left = jnp.maximum(self.horizon - (depth + 1) * self.hold, 0)
-                ahead, then = outlook(problem, after, sent, choices, count * self.hold, tick + now_left, left, self.penalty)
-                return after, sent, then, cost, broken, jnp.where(finite, ahead, jnp.inf)
 
-            grown, sent, thens, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
+                def further(later, on):  # in parts, for a longer rollout than is left would be thrown away
+                    state, held, ahead = on
+                    done = (later - depth) * self.hold
+                    matter = jnp.minimum(left - done, self.hold)
+                    state, held, cost, broken, finite = advance(problem, state, action, self.hold, held, tick + done, matter)
+                    return state, held, ahead + jnp.where(finite, cost + self.penalty * broken, jnp.inf)
+
+                last, _, ahead = jax.lax.fori_loop(depth + 1, count, further, (after, sent, jnp.zeros(())))
+                ahead = ahead + problem.energy.final(last, (tick + left).astype(jnp.float32) * problem.dt)
+                return after, sent, cost, broken, jnp.where(finite & ~jnp.isnan(ahead), ahead, jnp.inf)
+
+            grown, sent, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
             energy, violation = energy[:, None] + costs, violation[:, None] + broken
             key = energy + aheads
             finite = jnp.isfinite(key)
@@ -61,8 +70,8 @@ class BeamSearch(AbstractSequenceSearch):
             order = jnp.lexsort(tuple(x.ravel() for x in (jnp.where(safe, key, violation), ~safe, ~finite)))[: self.width]
             parent, choice = order // num_choices, order % num_choices
             states = jax.tree.map(lambda leaf: leaf[parent, choice], grown)
-            later = (jnp.arange(count) > depth)[:, None]
-            plans = jnp.where(later, thens[parent, choice][:, None], plans[parent].at[:, depth].set(choices[choice]))
+            later = (jnp.arange(count) >= depth)[:, None]
+            plans = jnp.where(later, choices[choice][:, None], plans[parent])
             energy = jnp.where(finite, energy, jnp.inf)
             # the best whole plan met so far, for a beam may lose it
             whole = jnp.where(finite, key, jnp.inf)[parent, choice] + self.penalty * violation[parent, choice]

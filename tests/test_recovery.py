@@ -246,7 +246,7 @@ BAD = [
     (lambda: planners.make("mppi", lower_problem(), noise=(0.1, 0.2, 0.3)), "noise"),
     (lambda: planners.make("categorical", lower_problem(), choices=[[0.0]]), "choices"),
     (lambda: ebm.Discrete([[np.nan]]), "finite"),
-    (lambda: planners.make("beam", lower_problem(), width=400, resolution=100).predict(at(0.0)), "width"),
+    (lambda: planners.make("beam", lower_problem(), width=40_000, resolution=100).predict(at(0.0)), "width"),
     (lambda: ebm.Problem(Cart(), GOAL, num_latents=1.5), "num_latents"),
 ]
 
