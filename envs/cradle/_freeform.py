@@ -93,7 +93,7 @@ def shade(draw: Draw, x: float, y: float, frame: int) -> Moved:
 
 def from_above(draw: Draw) -> list[Thing]:
     """Things cross the picture in any direction, stop, meet others or a block."""
-    cast: list[Thing] = [crosses_anywhere(draw) for _ in range(draw.integer(1, 3))]
+    cast: list[Thing] = [crosses_anywhere(draw) for _ in range(draw.choice((0, 1, 1, 2, 3)))]
     if draw.coin(0.4):
         plate = draw.plate(draw.uniform(0.05, 0.4), 0.3, draw.uniform(0.05, 0.4))
         cast.append(block(plate, draw.uniform(-1.0, 1.0), y=draw.uniform(-1.0, 1.0)))
@@ -108,6 +108,18 @@ def crosses_anywhere(draw: Draw) -> Free:
     slowing = draw.choice((0.0, 0.0, speed**2 / (2 * draw.uniform(1.6, 3.2))))
     velocity = (speed * math.cos(turn), speed * math.sin(turn), 0.0)
     return Free(look, (x, y, look.size[2]), velocity, slowing, elastic=draw.coin(), held=draw.integer(0, 10))
+
+
+def nothing(draw: Draw, lane: float) -> list[Thing]:
+    """Nobody comes. Without such films, one who has seen nothing yet would be sure that something is behind the screen."""
+    del draw, lane
+    return []
+
+
+def stands_about(draw: Draw, lane: float) -> list[Thing]:
+    """A wall, and nobody who runs into it."""
+    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.5), draw.uniform(0.25, 0.35))
+    return [block(wall, draw.uniform(-1.0, 1.2), y=lane)]
 
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:
@@ -194,12 +206,14 @@ def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
 
 
 OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kind is drawn, beside the others
-    crosses: 4,
-    comes_to_rest: 10,
+    nothing: 8,
+    stands_about: 2,
+    crosses: 10,
+    comes_to_rest: 8,
     rests: 1,
-    meets_a_wall: 6,
-    meets_another: 3,
-    on_a_table: 4,
+    meets_a_wall: 10,
+    meets_another: 4,
+    on_a_table: 8,
     drops: 1,
     flies: 1,
     stacked: 1,
