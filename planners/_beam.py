@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 import ebm
 
-from ._discrete import advance, check_branches, decisions
+from ._discrete import advance, check_branches, decisions, outlook
 from ._sequence import AbstractSequenceSearch
 
 
@@ -50,17 +50,8 @@ class BeamSearch(AbstractSequenceSearch):
 
             def follow(state, held, action):
                 after, sent, cost, broken, finite = advance(problem, state, action, self.hold, held, tick, now_left)
-
-                def further(later, on):  # in parts, for a longer rollout than is left would be thrown away
-                    state, held, ahead = on
-                    done = (later - depth) * self.hold
-                    matter = jnp.minimum(left - done, self.hold)
-                    state, held, cost, broken, finite = advance(problem, state, action, self.hold, held, tick + done, matter)
-                    return state, held, ahead + jnp.where(finite, cost + self.penalty * broken, jnp.inf)
-
-                last, _, ahead = jax.lax.fori_loop(depth + 1, count, further, (after, sent, jnp.zeros(())))
-                ahead = ahead + problem.energy.final(last, (tick + left).astype(jnp.float32) * problem.dt)
-                return after, sent, cost, broken, jnp.where(finite & ~jnp.isnan(ahead), ahead, jnp.inf)
+                ahead = outlook(problem, after, sent, action, self.hold, tick + now_left, left - now_left, self.penalty)
+                return after, sent, cost, broken, jnp.where(finite, ahead, jnp.inf)
 
             grown, sent, costs, broken, aheads = jax.vmap(lambda s, h: jax.vmap(lambda a: follow(s, h, a))(choices))(states, held)
             energy, violation = energy[:, None] + costs, violation[:, None] + broken

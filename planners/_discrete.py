@@ -87,20 +87,26 @@ def outlook(
     problem: Any,
     state: PyTree,
     held: Float[Array, " action"],
-    choices: Float[Array, "choices action"],
+    action: Float[Array, " action"],
     hold: int,
     tick: Int[Array, ""],
     count: Int[Array, ""],
     penalty: Float[Array, ""],
-) -> tuple[Float[Array, ""], Float[Array, " action"]]:
-    """The least energy that holding one choice can have over the next `count` of `hold` steps, violations times `penalty` included, +inf if
-    no choice stays finite; and that choice. What a partial plan is worth at least."""
+) -> Float[Array, ""]:
+    """The energy of holding one action over the next `count` steps: what a partial plan is worth at least.
 
-    def end(action):
-        after, _, energy, violation, finite = advance(problem, state, action, hold, held, tick, count)
-        final = problem.energy.final(after, (tick + count).astype(jnp.float32) * problem.dt)
-        cost = energy + penalty * violation + final
-        return jnp.where(finite & jnp.isfinite(cost), cost, jnp.inf)
+    It includes violations, times `penalty`, and is +inf if something does not stay finite. The world is rolled out `hold` steps at a time,
+    as often as it takes.
+    """
 
-    costs = jax.vmap(end)(choices)
-    return jnp.min(costs), choices[jnp.argmin(costs)]
+    def further(part, on):
+        state, held, cost = on
+        done = part * hold
+        matter = jnp.minimum(count - done, hold)
+        state, held, energy, violation, finite = advance(problem, state, action, hold, held, tick + done, matter)
+        return state, held, cost + jnp.where(finite, energy + penalty * violation, jnp.inf)
+
+    on = jax.tree.map(jnp.asarray, state), held, jnp.zeros(())
+    after, _, cost = jax.lax.fori_loop(0, -(-count // hold), further, on)
+    cost = cost + problem.energy.final(after, (tick + count).astype(jnp.float32) * problem.dt)
+    return jnp.where(jnp.isfinite(cost), cost, jnp.inf)

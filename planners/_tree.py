@@ -59,7 +59,9 @@ class TreeSearch(AbstractSequenceSearch):
 
         def value(state, held, depth):
             done = jnp.minimum(depth * self.hold, self.horizon)
-            return outlook(problem, state, held, choices, count * self.hold, now.tick + done, self.horizon - done, self.penalty)
+            about = count * self.hold, now.tick + done, self.horizon - done, self.penalty  # in one go, for the engine is asked every time
+            costs = jax.vmap(lambda action: outlook(problem, state, held, action, *about))(choices)
+            return jnp.min(costs), choices[jnp.argmin(costs)]
 
         def expand(params, key, choice, node):
             del params, key
