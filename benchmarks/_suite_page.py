@@ -1,12 +1,12 @@
 """One HTML page for a suite of many rows: success of every planner on every task, as pictures and tables."""
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from ._plots import INK, picture
 from ._report import CSS, embedded, table
@@ -17,13 +17,12 @@ Rows = Mapping[str, Any]
 
 
 def write_page(record: Mapping[str, Any], path: Path) -> Path:
-    """Write the page of a record of `run_suite` beside it."""
+    """Write the page of a record of `run_suite` beside it, and its first picture beside that."""
     rows = {name: entry for name, entry in record["rows"].items() if "summary" in entry or "skipped" in entry}
     parts = [f"<h1>{html.escape(record['suite'])}</h1>", f"<pre>{html.escape(record['command'])}</pre>"]
-    for kind, equal in (("model_steps", "an equal number of model steps"), ("ms", "equal time")):
-        chosen = {name: entry for name, entry in rows.items() if kind in budget(entry) or not budget(entry)}
-        drawn = image(lambda figure, chosen=chosen: draw_matrix(figure, chosen), (9.5, 6.5))
-        parts.append(f"<h2>Success, {equal} a replan</h2>{drawn}")
+    drawn = picture(lambda figure: draw_matrices(figure, rows), (13.5, 5.4))
+    path.with_suffix(".png").write_bytes(drawn)
+    parts.append(f'<h2>Success</h2><div class="grid one"><figure>{embedded(drawn, "")}</figure></div>')
     for each in tasks(rows):
         parts.append(f"<h2>{html.escape(each)}</h2>{figures({name: entry for name, entry in rows.items() if task(name) == each})}")
     head = f'<meta charset="utf-8"><title>{html.escape(record["suite"])}</title><style>{CSS.read_text(encoding="utf-8")}</style>'
@@ -73,12 +72,15 @@ def figures(rows: Rows) -> str:
     return table(head, lines)
 
 
-def image(draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
-    """What `draw` draws, inside the page."""
-    return f'<div class="grid one"><figure>{embedded(picture(draw, size), "")}</figure></div>'
+def draw_matrices(figure: Figure, rows: Rows) -> None:
+    """Success with equal model steps, and beside it with equal time."""
+    panels = (("model_steps", "an equal number of model steps a replan"), ("ms", "equal time a replan"))
+    for part, (kind, title) in zip(figure.subfigures(1, 2, squeeze=False)[0], panels, strict=True):
+        draw_matrix(part, {name: entry for name, entry in rows.items() if kind in budget(entry) or not budget(entry)})
+        part.suptitle(title, fontsize=11)
 
 
-def draw_matrix(figure: Figure, rows: Rows) -> None:
+def draw_matrix(figure: FigureBase, rows: Rows) -> None:
     """Planners down, tasks across, the rate of success in each cell."""
     across, down = tasks(rows), list(dict.fromkeys(map(who, rows)))
     rates = np.full((len(down), len(across)), np.nan)
