@@ -4,7 +4,6 @@ Context × outcome recombination for auditing developmental learning of expectat
 """
 
 from ._archive import GRAVITIES as GRAVITIES
-from ._archive import MOST_THINGS as MOST_THINGS
 from ._archive import Made as Made
 from ._archive import Piece as Piece
 from ._archive import freeform_pieces as freeform_pieces
@@ -30,6 +29,7 @@ from ._picture import look_at as look_at
 from ._quadruplet import CELLS as CELLS
 from ._scene import FRAMES as FRAMES
 from ._scene import KINDS as KINDS
+from ._scene import MOST_THINGS as MOST_THINGS
 from ._scene import RATE as RATE
 from ._scene import SIZE as SIZE
 from ._scene import VIEW as VIEW

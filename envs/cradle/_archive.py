@@ -16,14 +16,14 @@ from ._films import Films, digest, find_split, first_pair, join, make
 from ._freeform import freeform
 from ._physics import simulate
 from ._picture import Studio, cast_all
-from ._scene import Cast, Stage
+from ._scene import MOST_THINGS, Cast, Stage
 
-VERSION = 6  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
+VERSION = 7  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")
 PLAIN = Films._fields[2:]  # of a file: as they are
-SIGHTS, MOST_THINGS = ("states", "seen"), 8  # of things, of which no film has more
+SIGHTS = "states", "seen"  # of things
 REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
 
 

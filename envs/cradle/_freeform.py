@@ -7,7 +7,7 @@ import numpy as np
 
 from ._draw import BEHIND, CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stands, stops, sunk
 from ._physics import simulate
-from ._scene import FRAMES, Cast, Fixed, Free, Moved, Stage, Thing, mirrored
+from ._scene import FRAMES, MOST_THINGS, Cast, Fixed, Free, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, BEHIND)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
@@ -15,6 +15,7 @@ SCREENS = (1, 1, 2)
 ABOVE = 0.25  # of the films are seen from above
 SIGHT = 1.3  # m from the middle, where things are in the picture
 MOVES, AT_REST = 0.1, 0.004  # m: what moves less in a film, and in a frame, is at rest
+WALL = 0.3  # m, half of what is at most a wall, and no table
 SHADE = 0.7  # m above the ground, of plates that hide what is seen from above
 
 Moment = tuple[float, float, int]  # x and y in m, and a frame
@@ -25,16 +26,30 @@ def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
     draw = Draw(label)
     above = draw.coin(ABOVE) and not up
     stage = draw.stage(above=above)
-    cast = from_above(draw) if above else [thing for lane in LANES[: draw.choice((1, 1, 2))] for thing in on_a_lane(draw, lane)]
-    moments = list(moments_of(draw, stage, cast))
+    cast = from_above(draw) if above else on_lanes(draw)
+    moments, ends = list(moments_of(draw, stage, cast, turning=0.25 if above else 0.75)), list(ends_of(cast))
     for _ in range(draw.choice(SCREENS)):
         # were screens only where something happens, they would tell that it does
         anywhere: Moment = draw.uniform(-0.9, 0.9), draw.uniform(-0.9, 0.9), draw.integer(0, FRAMES - 1)
         moment: Moment = draw.choice(moments) if moments and draw.coin() else anywhere
-        cast.append((shade if above else curtain)(draw, *moment))
+        if above:
+            cast.append(shade(draw, *moment))
+        elif draw.coin(0.35):
+            cast.append(curtain(draw, *moment))
+        else:
+            cast.append(veil(draw, *(draw.choice(ends) if ends and draw.coin(0.8) else (moment[0], 0.0))))
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
     return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
+
+
+def on_lanes(draw: Draw) -> list[Thing]:
+    """What goes on in front, and often behind it."""
+    cast: list[Thing] = []
+    for lane in LANES[: draw.choice((1, 1, 2))]:
+        scene = on_a_lane(draw, lane)
+        cast += scene if len(cast) + len(scene) + max(SCREENS) <= MOST_THINGS else ()
+    return cast
 
 
 def on_a_lane(draw: Draw, lane: float) -> tuple[Thing, ...]:
@@ -43,9 +58,9 @@ def on_a_lane(draw: Draw, lane: float) -> tuple[Thing, ...]:
     return mirrored(things) if lane and draw.coin() else things  # pyright: ignore[reportReturnType]
 
 
-def moments_of(draw: Draw, stage: Stage, cast: list[Thing]) -> Iterator[Moment]:
-    """Where each thing that moves is in some frame: when it comes to rest or its motion changes most, or in any in which it is in
-    the picture."""
+def moments_of(draw: Draw, stage: Stage, cast: list[Thing], *, turning: float) -> Iterator[Moment]:
+    """Where each thing that moves is in some frame: when it comes to rest or its motion changes most, in this share of the films, or in
+    any in which it is in the picture."""
     motion = simulate(stage, tuple(cast))[..., :3]
     for slot in range(len(cast)):
         way = motion[:, slot]
@@ -57,7 +72,7 @@ def moments_of(draw: Draw, stage: Stage, cast: list[Thing]) -> Iterator[Moment]:
         change = np.zeros(FRAMES)
         change[1:-1] = np.linalg.norm(np.diff(way, n=2, axis=0), axis=1)
         turns = rests if rests < FRAMES - 1 and rests in seen else int(seen[change[seen].argmax()])
-        frame = turns if draw.coin(0.75) else draw.choice(seen.tolist())
+        frame = turns if draw.coin(turning) else draw.choice(seen.tolist())
         yield float(way[frame, 0]), float(way[frame, 1]), frame
 
 
@@ -81,6 +96,26 @@ def curtain(draw: Draw, x: float, y: float, frame: int) -> Moved:
             moves += [(closes, CLOSED), (closes + slides + draw.integer(4, 12), away)]
     place = float(np.clip(x + draw.uniform(-0.25, 0.25), -0.6, 0.6))
     return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=away if begins_open else CLOSED)
+
+
+def ends_of(cast: list[Thing]) -> Iterator[tuple[float, float]]:
+    """Where walls, and the ends of tables, stand in the picture, and how high above the ground things pass there, in m."""
+    for thing in cast:
+        if isinstance(thing, Fixed):
+            x, (half, _, height) = thing.position[0], thing.look.size
+            ends, level = ((x,), 0.0) if half < WALL else ((x - half, x + half), 2 * height)
+            yield from ((end, level) for end in ends if abs(end) < SIGHT)
+
+
+def veil(draw: Draw, x: float, level: float) -> Moved:
+    """A screen that comes up before this place early on: what stands there, or that nothing does, was seen and has to be remembered."""
+    plate = draw.plate(draw.uniform(0.5, 0.8), draw.uniform(0.42, 0.55) + 0.4 * level)
+    rises = draw.integer(2, 8)
+    moves = [(rises, CLOSED)]
+    if draw.coin():
+        moves.append((rises + draw.integer(10, 22), draw.choice((OPEN, sunk(plate)))))
+    place = float(np.clip(x + draw.uniform(-0.25, 0.25), -0.6, 0.6))
+    return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=sunk(plate))
 
 
 def shade(draw: Draw, x: float, y: float, frame: int) -> Moved:
@@ -118,7 +153,7 @@ def nothing(draw: Draw, lane: float) -> list[Thing]:
 
 def stands_about(draw: Draw, lane: float) -> list[Thing]:
     """A wall, and nobody who runs into it."""
-    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.5), draw.uniform(0.25, 0.35))
+    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.38), draw.uniform(0.25, 0.35))
     return [block(wall, draw.uniform(-1.0, 1.2), y=lane)]
 
 
@@ -143,10 +178,10 @@ def rests(draw: Draw, lane: float) -> list[Thing]:
 
 def meets_a_wall(draw: Draw, lane: float) -> list[Thing]:
     """Something comes in and bounces off a wall, or is stopped by it."""
-    wall = draw.plate(draw.uniform(0.04, 0.1), draw.uniform(0.2, 0.5), draw.uniform(0.25, 0.35))
+    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.38), draw.uniform(0.25, 0.35))
     guest = draw.look()
     speed = draw.uniform(1.5, 3.0)
-    return [block(wall, draw.uniform(-0.5, 1.2), y=lane), enters(guest, speed, y=lane, elastic=draw.coin(0.4), held=draw.integer(0, 6))]
+    return [block(wall, draw.uniform(-0.6, 0.7), y=lane), enters(guest, speed, y=lane, elastic=draw.coin(0.4), held=draw.integer(0, 8))]
 
 
 def meets_another(draw: Draw, lane: float) -> list[Thing]:
@@ -172,19 +207,16 @@ def flies(draw: Draw, lane: float) -> list[Thing]:
 
 
 def on_a_table(draw: Draw, lane: float) -> list[Thing]:
-    """Something slides along a table: to a stop, or over its edge."""
-    half, height = draw.uniform(0.6, 1.2), draw.uniform(0.2, 0.35)
-    middle = half - OUTSIDE - draw.uniform(0.0, 0.3) + draw.uniform(0.3, 0.8)
-    plate = draw.plate(half, height, 0.35)
-    tables = [block(plate, middle, y=lane)]
-    if draw.coin():  # and another behind a gap, or right behind it
-        tables.append(block(plate, middle + 2 * half + draw.choice((0.0, draw.uniform(0.3, 1.0))), y=lane))
-    look = draw.look()
-    start = middle - half + look.size[0]
-    speed = draw.uniform(0.8, 2.5)
-    slowing = draw.choice((0.0, speed**2 / (2 * draw.uniform(0.4, 1.6))))
-    position = (start, lane, 2 * height + look.size[2])
-    return [*tables, Free(look, position, (speed, 0.0, 0.0), slowing=slowing, held=draw.integer(0, 8))]
+    """Something slides along a table, and on along others, as far as there are any right behind it."""
+    height, end, depth = draw.uniform(0.15, 0.33), draw.uniform(-0.9, 0.3), draw.uniform(0.14, 0.35)
+    plate, start, tables = draw.plate(1.0, height, depth), -OUTSIDE - 0.3, []
+    for half in ((end - start) / 2, draw.uniform(0.2, 0.9), draw.uniform(0.5, 1.2))[: draw.choice((1, 2, 2, 3, 3))]:
+        tables.append(block(plate._replace(size=(half, depth, height)), start + half, y=lane))
+        start += 2 * half + draw.choice((0.0, 0.0, draw.uniform(0.4, 1.0)))
+    guest = enters(draw.look(), draw.uniform(1.4, 2.6), y=lane, height=2 * height, held=draw.integer(0, 8))
+    stops_at = draw.uniform(0.8, 2.4)
+    slowing = draw.choice((0.0, 0.0, 0.0, guest.velocity[0] ** 2 / (2 * stops_at)))
+    return [*tables, guest._replace(slowing=slowing)]
 
 
 def stacked(draw: Draw, lane: float) -> list[Thing]:
@@ -207,13 +239,13 @@ def down_a_ramp(draw: Draw, lane: float) -> list[Thing]:
 
 OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kind is drawn, beside the others
     nothing: 8,
-    stands_about: 2,
-    crosses: 10,
+    stands_about: 3,
+    crosses: 12,
     comes_to_rest: 8,
     rests: 1,
-    meets_a_wall: 10,
+    meets_a_wall: 18,
     meets_another: 4,
-    on_a_table: 8,
+    on_a_table: 16,
     drops: 1,
     flies: 1,
     stacked: 1,

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 FRAMES, SIZE, RATE = 32, 64, 12  # frames of a film, pixels along each side, frames per second
 VIEW = ("distance", "azimuth", "elevation", "x", "y", "z")  # of a camera, which looks at x, y, z (m, and degrees)
+MOST_THINGS = 8  # on any film
 KINDS = ("sphere", "box", "cylinder", "capsule", "ellipsoid")
 
 Vector = tuple[float, float, float]
