@@ -62,7 +62,7 @@ SQUARES = 2  # along each side of a patch, whose means are kept beside what is l
 MEANS = SHAPE[0] * SQUARES**2  # of a place
 EXPANSION = 2  # of the layers between in transformers
 HIDDEN = 0.5  # of a picture, about, while one learns to complete it
-FORESIGHT = 4.0  # of predicting things: at 1 their encoder hears of it a third as loudly as of spreading out, and things last less well
+FORESIGHT = 4.0  # of predicting things: at 1 their encoder hears of it a third as loudly as of spreading out, and solidity suffers
 RATE, DECAY = 1e-2, 1e-4  # of learning, and of weights
 PREDICTS = {"pictures": ("features", "pictures"), "objects": ("features", "states")}  # by what is seen
 TRACKS = ("freeform", "family")  # everyday films; or possible films of the experiments themselves, which is easier and another question
@@ -111,12 +111,11 @@ def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
     model = ebm.RecurrentJEPA(encoder=encoder, memory=memory, predictor=predictor, action_space=NOBODY)
     masks = None if objects else ebm.Blocks(PLACES, channels)
     of_hidden = 1.0 if objects else 1.0 / HIDDEN  # errors are 0 where nothing was
-    foresight = FORESIGHT if objects else of_hidden
     if settings.predicts == "features":
         rate = objectives.Everywhere(objectives.CodingRate(within=not objects), channels, features)  # how a thing looks stays, but matters
         name = "rate" if objects else "rate within"
-        prediction = objectives.Prediction(stopped=not objects)
-        terms = {"prediction": objectives.Weighted(prediction, foresight), name: objectives.Weighted(rate)}
+        prediction = objectives.Weighted(objectives.Prediction(stopped=not objects), FORESIGHT if objects else of_hidden)
+        terms = {"prediction": prediction, name: objectives.Weighted(rate)}
     else:
         kind = partial(nets.SlotDecoder, _objects.SHAPE) if objects else partial(nets.GridDecoder, SHAPE, patch=PATCH)
         decoder = kind(channels=channels, width=width, key=keys[3])

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._draw import BEHIND, CLOSED, OPEN, OUTSIDE, SCREEN_SPEED, Draw, block, enters, screen, stands, stops, sunk
 from ._physics import simulate
-from ._scene import FRAMES, MOST_THINGS, Cast, Fixed, Free, Moved, Stage, Thing, mirrored
+from ._scene import FRAMES, MOST_THINGS, Cast, Fixed, Free, Look, Moved, Stage, Thing, mirrored
 
 LANES = (0.0, BEHIND)  # m from the front: things in one lane meet, those in two pass each other
 CEILING = 1.7  # m, where the world is upside down
@@ -59,7 +59,7 @@ def on_a_lane(draw: Draw, lane: float) -> tuple[Thing, ...]:
 
 
 def moments_of(draw: Draw, stage: Stage, cast: list[Thing], *, turning: float) -> Iterator[Moment]:
-    """Where each thing that moves is in some frame: when it comes to rest or its motion changes most, in this share of the films, or in
+    """Where each thing that moves is in some frame: with the chance `turning` when it comes to rest or its motion changes most, else in
     any in which it is in the picture."""
     motion = simulate(stage, tuple(cast))[..., :3]
     for slot in range(len(cast)):
@@ -94,8 +94,7 @@ def curtain(draw: Draw, x: float, y: float, frame: int) -> Moved:
         if draw.coin(0.6):
             closes = opens + slides + draw.integer(1, 4)
             moves += [(closes, CLOSED), (closes + slides + draw.integer(4, 12), away)]
-    place = float(np.clip(x + draw.uniform(-0.25, 0.25), -0.6, 0.6))
-    return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=away if begins_open else CLOSED)
+    return before(draw, x, plate, moves, away if begins_open else CLOSED)
 
 
 def ends_of(cast: list[Thing]) -> Iterator[tuple[float, float]]:
@@ -114,8 +113,13 @@ def veil(draw: Draw, x: float, level: float) -> Moved:
     moves = [(rises, CLOSED)]
     if draw.coin():
         moves.append((rises + draw.integer(10, 22), draw.choice((OPEN, sunk(plate)))))
+    return before(draw, x, plate, moves, sunk(plate))
+
+
+def before(draw: Draw, x: float, plate: Look, moves: list[tuple[int, float]], height: float) -> Moved:
+    """A screen about in front of this place, and well inside the picture."""
     place = float(np.clip(x + draw.uniform(-0.25, 0.25), -0.6, 0.6))
-    return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=sunk(plate))
+    return screen(plate, place, draw.uniform(-0.75, -0.45), moves, height=height)
 
 
 def shade(draw: Draw, x: float, y: float, frame: int) -> Moved:
@@ -145,6 +149,11 @@ def crosses_anywhere(draw: Draw) -> Free:
     return Free(look, (x, y, look.size[2]), velocity, slowing, elastic=draw.coin(), held=draw.integer(0, 10))
 
 
+def wall(draw: Draw) -> Look:
+    """So low that a screen can hide all of it."""
+    return draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.38), draw.uniform(0.25, 0.35))
+
+
 def nothing(draw: Draw, lane: float) -> list[Thing]:
     """Nobody comes. Without such films, one who has seen nothing yet would be sure that something is behind the screen."""
     del draw, lane
@@ -153,8 +162,7 @@ def nothing(draw: Draw, lane: float) -> list[Thing]:
 
 def stands_about(draw: Draw, lane: float) -> list[Thing]:
     """A wall, and nobody who runs into it."""
-    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.38), draw.uniform(0.25, 0.35))
-    return [block(wall, draw.uniform(-1.0, 1.2), y=lane)]
+    return [block(wall(draw), draw.uniform(-1.0, 1.2), y=lane)]
 
 
 def crosses(draw: Draw, lane: float) -> list[Thing]:
@@ -178,10 +186,9 @@ def rests(draw: Draw, lane: float) -> list[Thing]:
 
 def meets_a_wall(draw: Draw, lane: float) -> list[Thing]:
     """Something comes in and bounces off a wall, or is stopped by it."""
-    wall = draw.plate(draw.uniform(0.04, 0.2), draw.uniform(0.2, 0.38), draw.uniform(0.25, 0.35))
-    guest = draw.look()
+    stops_it, guest = wall(draw), draw.look()
     speed = draw.uniform(1.5, 3.0)
-    return [block(wall, draw.uniform(-0.6, 0.7), y=lane), enters(guest, speed, y=lane, elastic=draw.coin(0.4), held=draw.integer(0, 8))]
+    return [block(stops_it, draw.uniform(-0.6, 0.7), y=lane), enters(guest, speed, y=lane, elastic=draw.coin(0.4), held=draw.integer(0, 8))]
 
 
 def meets_another(draw: Draw, lane: float) -> list[Thing]:
