@@ -30,13 +30,13 @@ class Settings(NamedTuple):
 
     seed: int = 0
     sees: str = "state"
-    features: int = 32
+    features: int = 16
     remembered: int = 64
     width: int = 256
     films: int = 8000
     frames: int = 9
-    batch: int = 64
-    steps: int = 6000
+    batch: int = 32
+    steps: int = 12000
 
 
 def check(settings: Settings) -> None:
@@ -94,9 +94,8 @@ def stages(settings: Settings) -> Run:
     keys = jax.random.split(jax.random.key(settings.seed), 3)
     model = build(settings, key=keys[0])
     terms = {
-        "prediction": objectives.Weighted(objectives.Prediction(), 4.0),
-        "variance": objectives.Weighted(objectives.Variance(), 16.0),
-        "covariance": objectives.Weighted(objectives.Covariance(), 8.0),
+        "prediction": objectives.Weighted(objectives.Prediction(), 8.0),
+        "rate": objectives.Weighted(objectives.CodingRate()),  # with variance and covariance instead, pictures lose the elbow
     }
     joint = ebm.JointRecurrent(model, objectives.Composition(terms), seen=SIGHTS)
     films = record(settings.sees, settings.seed, settings.films, settings.frames)

@@ -12,7 +12,7 @@ from benchmarks import _reacher, _reacher_judged, _runs
 from benchmarks._cli import run
 from benchmarks._errors import UsageError
 
-SMALL = ["films=400", "steps=200", "width=64", "features=16", "remembered=16"]
+SMALL = ["films=400", "steps=200", "width=64", "remembered=16"]
 
 
 def test_goals_are_where_random_torques_lead():
@@ -72,7 +72,7 @@ def test_a_model_of_states_is_trained_and_judged(tmp_path, capsys):
     assert run(["eval", str(folder), "--episodes", "2"]) == 0
     assert "ReacherMatch" in capsys.readouterr().err
     record = json.loads((folder / "eval.json").read_text())
-    assert set(record["rows"]) == {"icem, 100 samples, 4 iterations, horizon 5", "random", "still", "straight", "oracle"}
+    assert set(record["rows"]) == {"icem, 200 samples, 8 iterations, horizon 5", "random", "still", "straight", "oracle"}
     assert all(row["0"]["seed"] == 0 for row in record["rows"].values())
     assert all(episode["success"] for episode in record["rows"]["oracle"].values())
     assert run(["eval", str(folder), "--episodes", "1", "--replan", "10"]) == 2

@@ -135,7 +135,7 @@ def test_who_learned_from_the_experiments_is_called_so(tmp_path, monkeypatch):
     films = _models.read_films(tmp_path, _models.Settings(track="family", films=39))
     np.testing.assert_array_equal(films[:3], given.frames[:, :2].reshape(-1, *given.frames.shape[2:])[:3])
     assert len(films) == 39
-    assert _report.title(tmp_path, _models.Settings(track="family")._asdict()) == "JEPA, transformer, track family"
+    assert _report.title(tmp_path, _models.check(_models.Settings(track="family"))._asdict()) == "JEPA, transformer, track family"
     with pytest.raises(UsageError, match="Leave one"):
         _models.read_films(tmp_path, _models.Settings(track="family", gravity="up"))
 

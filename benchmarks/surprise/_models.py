@@ -49,7 +49,7 @@ class Settings(NamedTuple):
     width: int = 96
     films: int = 8000
     batch: int = 32
-    steps: int = 2500
+    steps: int = 0  # as many as take a core some twenty minutes
     gravity: str = "down"
     track: str = "freeform"
     sees: str = "pictures"
@@ -73,11 +73,12 @@ IN_PLACES: dict[str, Callable[..., nets.AbstractMemory]] = {  # memories of one 
     "window": lambda size, settings, key: nets.WindowMemory(size, settings.remembered, settings.window, settings.width, key=key),
 }
 OF_PICTURES, OF_THINGS = "transformer", "slots"  # the memories that are usual
+STEPS = {"pictures": 3000, "objects": 3800}  # that are usual
 WORDS = {"sees": PREDICTS, "memory": (OF_PICTURES, OF_THINGS, "grid", *IN_PLACES), "gravity": cradle.GRAVITIES, "track": TRACKS}
 
 
 def check(settings: Settings) -> Settings:
-    """The settings, if every word is a known one, with the memory that goes with what is seen.
+    """The settings, if every word is a known one, with the memory and the steps that go with what is seen.
 
     **Raises:**
 
@@ -86,6 +87,7 @@ def check(settings: Settings) -> Settings:
     for key, known in WORDS.items():
         check_known(key, getattr(settings, key), known)
     check_known("predicts", settings.predicts, PREDICTS[settings.sees])
+    settings = settings._replace(steps=settings.steps or STEPS[settings.sees])
     if settings.sees == "objects" and settings.memory == OF_PICTURES:
         return settings._replace(memory=OF_THINGS)
     if (settings.sees == "objects") != (settings.memory == OF_THINGS):

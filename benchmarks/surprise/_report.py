@@ -91,8 +91,8 @@ def title(run: Path, settings: Mapping[str, Any]) -> str:
 
     if not settings:
         return run.name.removeprefix("surprise-")
-    usual = _models.Settings()._asdict()
     named = ("seed", "predicts", "memory", "sees")
+    usual = _models.check(_models.Settings(sees=settings.get("sees", "pictures"), predicts=settings["predicts"]))._asdict()
     different = [f"{key} {value}" for key, value in settings.items() if key not in named and usual.get(key) != value]
     objects = settings.get("sees") == "objects"
     what = "JEPA" if settings["predicts"] == "features" else f"predicts {settings['predicts']}"
