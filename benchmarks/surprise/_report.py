@@ -3,13 +3,15 @@
 import dataclasses
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from .._errors import UsageError, missing
+
+FIRST, CELL = 16, 20  # characters of a line that say what was watched, and that each who watched it needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Report:
         write_csv(self.out / "surprise.csv.gz", groups)
         console = Console()
         for split in dict.fromkeys(row.part.split for row in rows if row.part.split != _table.DEV):
-            console.print(_print(rows, split))
+            for table in _print(rows, split, console.width):
+                console.print(table)
         if missing("matplotlib"):
             return 0
         from ._page import write_page
@@ -125,19 +128,23 @@ def write_csv(path: Path, groups: Mapping[str, tuple[Watched, Any]]) -> None:
                                 file.writelines(f"{head},{number},{cell},{frame},{value:.7g}\n" for frame, value in enumerate(film))
 
 
-def _print(rows: Sequence[Any], split: str) -> Any:
+def _print(rows: Sequence[Any], split: str, width: int) -> Iterator[Any]:
+    """Tables of a split, each with as many of those who watched as the console has room for."""
     from rich.table import Table
 
     from ._table import say
 
-    chosen = [row for row in rows if row.part.split == split]
-    who = list(dict.fromkeys(row.who for row in chosen))
-    shown = Table(title=split, title_justify="left")
-    shown.add_column("")
-    parts = list(dict.fromkeys(row.part for row in chosen))
-    for part in parts:
-        shown.add_column(f"{part.concept} {part.mode}", justify="right")
-    for name in who:
-        known = {row.part: say(row.figures) for row in chosen if row.who == name}
-        shown.add_row(name, *(known.get(part, "–") for part in parts))
-    return shown
+    said: dict[Any, dict[str, str]] = {}
+    for row in rows:
+        if row.part.split == split:
+            said.setdefault(row.part, {})[row.who] = say(row.figures)
+    who = list(dict.fromkeys(row.who for row in rows if row.part.split == split))
+    together = max((width - FIRST) // CELL, 1)
+    for start in range(0, len(who), together):
+        shown = Table(title=split, title_justify="left")
+        shown.add_column("")
+        for name in who[start : start + together]:
+            shown.add_column(name, justify="right")
+        for part, figures in said.items():
+            shown.add_row(f"{part.concept} {part.mode}", *(figures.get(name, "–") for name in who[start : start + together]))
+        yield shown
