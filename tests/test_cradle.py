@@ -3,6 +3,7 @@
 import collections
 import colorsys
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 
 from envs import cradle
 from envs.cradle import _archive, _films
-from envs.cradle._freeform import ends_of, freeform
+from envs.cradle._draw import Draw
+from envs.cradle._freeform import ends_of, freeform, on_a_table
 from envs.cradle._physics import simulate
 from envs.cradle._picture import look_at, shoot
 from envs.cradle._scene import Fixed, Free, Moved, mirrored
@@ -190,6 +192,18 @@ def test_everyday_screens_come_up_before_walls_and_edges_that_were_seen():
     # where there are few, nobody learns that a wall behind a screen still stops what runs into it, or that a table still ends
     assert shown[False] > 30
     assert shown[True] > 30
+
+
+def test_how_many_tables_there_are_tells_nothing_of_whether_they_meet():
+    """Else more tables foretell a fall, and one who never looks at a gap expects it where a bridge is."""
+    torn = collections.defaultdict(list)
+    for number in range(600):
+        tables = [thing for thing in on_a_table(Draw(f"tables/{number}"), 0.0) if isinstance(thing, Fixed)]
+        ends = [(one.position[0] - one.look.size[0], one.position[0] + one.look.size[0]) for one in tables]
+        torn[len(tables)].append(any(left - right > 0.1 for (_, right), (left, _) in itertools.pairwise(ends)))
+    assert not any(torn[1])
+    assert np.mean(torn[2]) == pytest.approx(np.mean(torn[3]), abs=0.1)
+    assert np.mean(torn[2]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_films_are_the_published_ones():

@@ -18,7 +18,7 @@ from ._physics import simulate
 from ._picture import Studio, cast_all
 from ._scene import MOST_THINGS, Cast, Stage
 
-VERSION = 7  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
+VERSION = 8  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")

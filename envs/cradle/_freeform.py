@@ -217,9 +217,12 @@ def on_a_table(draw: Draw, lane: float) -> list[Thing]:
     """Something slides along a table, and on along others, as far as there are any right behind it."""
     height, end, depth = draw.uniform(0.15, 0.33), draw.uniform(-0.9, 0.3), draw.uniform(0.14, 0.35)
     plate, start, tables = draw.plate(1.0, height, depth), -OUTSIDE - 0.3, []
-    for half in ((end - start) / 2, draw.uniform(0.2, 0.9), draw.uniform(0.5, 1.2))[: draw.choice((1, 2, 2, 3, 3))]:
+    halves = ((end - start) / 2, draw.uniform(0.2, 0.9), draw.uniform(0.5, 1.2))[: draw.choice((1, 2, 2, 3, 3))]
+    torn = draw.integer(1, max(len(halves) - 1, 1)) if draw.coin() else 0  # how many there are tells nothing of whether they meet
+    for number, half in enumerate(halves):
+        start += draw.uniform(0.4, 1.0) if 0 < number == torn else 0.0
         tables.append(block(plate._replace(size=(half, depth, height)), start + half, y=lane))
-        start += 2 * half + draw.choice((0.0, 0.0, draw.uniform(0.4, 1.0)))
+        start += 2 * half
     guest = enters(draw.look(), draw.uniform(1.4, 2.6), y=lane, height=2 * height, held=draw.integer(0, 8))
     stops_at = draw.uniform(0.8, 2.4)
     slowing = draw.choice((0.0, 0.0, 0.0, guest.velocity[0] ** 2 / (2 * stops_at)))
@@ -251,7 +254,7 @@ OFTEN: dict[Callable[[Draw, float], list[Thing]], int] = {  # how often each kin
     comes_to_rest: 8,
     rests: 1,
     meets_a_wall: 18,
-    meets_another: 4,
+    meets_another: 8,
     on_a_table: 16,
     drops: 1,
     flies: 1,
