@@ -24,7 +24,7 @@ from ._rooms_eval import Episode, Policy, play_in
 TITLE, UNIT, STEPS = "ReacherMatch", "rad", 50
 RULE = "both joints within 0.1 rad of the goal at one of 50 steps"
 SEARCH = Search("icem", 200, 8, 5)
-TOLERANCE = 1.0  # of features, whose numbers have a variance of 1
+TOLERANCE = 1.0  # of features, whose numbers have deviations of 1 (states) to 3 (pictures)
 NOISE = 0.6  # of sampled actions, in half ranges of their box
 GAIN = 0.1  # of the range of a torque, for every rad from the goal
 

@@ -15,7 +15,7 @@ from .._report import CSS, embedded, table
 from .._runs import write
 from ._curves import DEV, Part, Seen
 from ._statistics import CELLS, contrast, standard
-from ._table import Row, say
+from ._table import Row, cells
 
 SHOWN = tuple(range(1, 32, 3))  # frames of a strip
 RULER = "wait"  # splits with longer and longer occlusions
@@ -64,11 +64,8 @@ def write_page(path: Path, rows: Sequence[Row], shown: tuple[str, Watched], card
 
 
 def _split(rows: Sequence[Row], split: str) -> str:
-    chosen = [row for row in rows if row.part.split == split]
-    who, what = list(dict.fromkeys(row.who for row in chosen)), list(dict.fromkeys(row.part for row in chosen))
-    known = {(row.who, row.part): say(row.figures) for row in chosen}
-    lines = [[f"{part.concept}, {part.mode}", *(known.get((name, part), "–") for name in who)] for part in what]
-    return table(["", *who], lines)
+    who, said = cells(rows, split)
+    return table(["", *who], [[f"{part.concept}, {part.mode}", *texts] for part, texts in said.items()])
 
 
 def _draw_ruler(figure: Figure, rows: Sequence[Row]) -> None:

@@ -132,19 +132,15 @@ def _print(rows: Sequence[Any], split: str, width: int) -> Iterator[Any]:
     """Tables of a split, each with as many of those who watched as the console has room for."""
     from rich.table import Table
 
-    from ._table import say
+    from ._table import cells
 
-    said: dict[Any, dict[str, str]] = {}
-    for row in rows:
-        if row.part.split == split:
-            said.setdefault(row.part, {})[row.who] = say(row.figures)
-    who = list(dict.fromkeys(row.who for row in rows if row.part.split == split))
-    together = max((width - FIRST) // CELL, 1)
-    for start in range(0, len(who), together):
+    who, said = cells(rows, split)
+    many = max((width - FIRST) // CELL, 1)
+    for some in (slice(start, start + many) for start in range(0, len(who), many)):
         shown = Table(title=split, title_justify="left")
         shown.add_column("")
-        for name in who[start : start + together]:
+        for name in who[some]:
             shown.add_column(name, justify="right")
-        for part, figures in said.items():
-            shown.add_row(f"{part.concept} {part.mode}", *(figures.get(name, "–") for name in who[start : start + together]))
+        for part, texts in said.items():
+            shown.add_row(f"{part.concept} {part.mode}", *texts[some])
         yield shown

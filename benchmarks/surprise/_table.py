@@ -116,6 +116,14 @@ def say(figures: Mapping[str, Any]) -> str:
     return f"{figures['interaction']['rate']:.2f} ({low:.2f}–{high:.2f})"
 
 
+def cells(rows: Sequence[Row], split: str) -> tuple[list[str], dict[Part, list[str]]]:
+    """Who watched a split, and of everything that was watched what is said of each of them."""
+    chosen = [row for row in rows if row.part.split == split]
+    who = list(dict.fromkeys(row.who for row in chosen))
+    said = {(row.who, row.part): say(row.figures) for row in chosen}
+    return who, {part: [said.get((name, part), "–") for name in who] for part in dict.fromkeys(row.part for row in chosen)}
+
+
 def adjust(found: list[Row]) -> list[Row]:
     """The same with chances that know how many concepts were asked for in one split."""
     for split in {row.part.split for row in found}:

@@ -37,7 +37,8 @@ def freeform(label: str, *, up: bool) -> tuple[Stage, Cast]:
         elif draw.coin(0.35):
             cast.append(curtain(draw, *moment))
         else:
-            cast.append(veil(draw, *(draw.choice(ends) if ends and draw.coin(0.8) else (moment[0], 0.0))))
+            place = draw.choice(ends) if ends and draw.coin(0.8) else (moment[0], 0.0)
+            cast.append(veil(draw, *place))
     if up:
         stage, cast = stage._replace(gravity=-stage.gravity, ceiling=CEILING), [overturned(thing) for thing in cast]
     return stage, mirrored(tuple(cast)) if draw.coin() else tuple(cast)
@@ -218,9 +219,9 @@ def on_a_table(draw: Draw, lane: float) -> list[Thing]:
     height, end, depth = draw.uniform(0.15, 0.33), draw.uniform(-0.9, 0.3), draw.uniform(0.14, 0.35)
     plate, start, tables = draw.plate(1.0, height, depth), -OUTSIDE - 0.3, []
     halves = ((end - start) / 2, draw.uniform(0.2, 0.9), draw.uniform(0.5, 1.2))[: draw.choice((1, 2, 2, 3, 3))]
-    torn = draw.integer(1, max(len(halves) - 1, 1)) if draw.coin() else 0  # how many there are tells nothing of whether they meet
+    torn = draw.integer(1, max(len(halves) - 1, 1)) if draw.coin() else len(halves)  # how many there are tells nothing of whether they meet
     for number, half in enumerate(halves):
-        start += draw.uniform(0.4, 1.0) if 0 < number == torn else 0.0
+        start += draw.uniform(0.4, 1.0) if number == torn else 0.0
         tables.append(block(plate._replace(size=(half, depth, height)), start + half, y=lane))
         start += 2 * half
     guest = enters(draw.look(), draw.uniform(1.4, 2.6), y=lane, height=2 * height, held=draw.integer(0, 8))
