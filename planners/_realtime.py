@@ -22,7 +22,7 @@ class RealtimeStatistics:
     - `plans`: published. `late`: of these, ready only when their first action was already due.
     - `stale`: calls of `action` that found no plan from an observation younger than `max_age`.
     - `planning_p50`, `planning_p99`, `planning_p999`: how long a plan took, s.
-    - `error`: what ended the thread, if something did; `action` goes on without it.
+    - `error`: what planning or the fallback raised last, if anything; the loop goes on, and plans again from the next observation.
     """
 
     plans: int
@@ -51,7 +51,7 @@ class Realtime:
     - `max_age`: s since its observation after which a plan is too old to follow; then `fallback` acts.
     - `latency`: s from sending an action to its taking effect.
     - `deadline`: s that a plan may take: the planner improves it as long as another round is expected to fit. By default one round.
-    - `fallback`: `observation -> action` in NumPy, quick. Without one, the old plan is followed to its end and its last action held.
+    - `fallback`: `observation -> action` in NumPy, quick. Without one, or if it raises, the old plan is followed, its last action held.
     - `compensate`: whether to predict at all; without it plans are as late as they are, for comparison.
     - `clock`: s; another one for tests.
     """
@@ -69,9 +69,7 @@ class Realtime:
         seed: int = 0,
     ):
         if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or deadline > 0)):
-            raise ValueError(
-                f"`max_age` and `deadline` must be positive, `latency` finite and not negative (s): {max_age}, {deadline}, {latency}."
-            )
+            raise ValueError(f"`max_age` and `deadline` must be positive, `latency` finite and at least 0: {max_age}, {deadline}, {latency}.")
         self.max_age, self.latency, self.fallback, self.clock, self.seed = max_age, latency, fallback, clock, seed
         self._ahead = Ahead(agent, latency, deadline, compensate, clock)
         self._news = threading.Event()
@@ -119,8 +117,10 @@ class Realtime:
         if plan is None or now - plan.seen > self.max_age:
             self._stale += 1
             if self.fallback is not None:
-                action = np.asarray(self.fallback(self._seen[0]), np.float32).reshape(ahead.rest.shape)
-                return ahead.send(np.where(np.isfinite(action), action, ahead.rest), now)
+                try:
+                    return ahead.send(np.asarray(self.fallback(self._seen[0]), np.float32).reshape(ahead.rest.shape), now)
+                except Exception as error:  # the control loop must go on, with the old plan
+                    self._error = error
         return ahead.send(ahead.rest if plan is None else plan.at(now + self.latency, ahead.agent.problem.dt), now)
 
     @property
@@ -138,12 +138,12 @@ class Realtime:
 
     def _work(self) -> None:
         planned: Any = self._seen
-        try:
-            while not self._stopping:
-                self._news.wait()
-                self._news.clear()
-                if self._seen is not planned and not self._stopping:
-                    planned = self._seen
+        while not self._stopping:
+            self._news.wait()
+            self._news.clear()
+            if self._seen is not planned and not self._stopping:
+                planned = self._seen
+                try:
                     self._ahead.think(*planned)
-        except Exception as error:  # the control loop must go on
-            self._error = error
+                except Exception as error:  # the next observation may be a better one
+                    self._error = error

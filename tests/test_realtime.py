@@ -164,7 +164,20 @@ def test_stale_plans_give_way_to_the_fallback():
         controller.stop()
 
 
-def test_the_loop_survives_its_thread():
+def test_a_fallback_that_fails_leaves_the_old_plan():
+    plant = Plant()
+
+    def fail(observation):
+        raise OSError("no radio")
+
+    for fallback, error in ((fail, OSError), (lambda observation: [1.0, 2.0, 3.0], ValueError)):
+        with planners.Realtime(agent(seconds=0.3), max_age=0.05, fallback=fallback).start(plant.state) as controller:
+            time.sleep(0.1)
+            assert np.isfinite(controller.action()).all()
+            assert isinstance(controller.statistics.error, error)
+
+
+def test_the_loop_survives_what_planning_raises_and_recovers():
     plant = Plant()
     controller = planners.Realtime(agent(seconds=1e-3)).start(plant.state)
     controller.observe(Slider(jnp.float32(jnp.nan), jnp.float32(0.0)))
@@ -173,6 +186,14 @@ def test_the_loop_survives_its_thread():
             break
         time.sleep(0.02)
     assert controller.statistics.error is not None
+    assert np.isfinite(controller.action()).all()
+    before = controller.statistics.plans
+    controller.observe(plant.state)
+    for _ in range(100):
+        if controller.statistics.plans > before:
+            break
+        time.sleep(0.02)
+    assert controller.statistics.plans > before
     assert np.isfinite(controller.action()).all()
     controller.stop()
     controller.start(plant.state)  # and it can be started anew
