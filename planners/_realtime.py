@@ -69,7 +69,7 @@ class Realtime:
         seed: int = 0,
     ):
         if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or deadline > 0)):
-            raise ValueError(f"`max_age` and `deadline` must be positive, `latency` finite and at least 0: {max_age}, {deadline}, {latency}.")
+            raise ValueError(f"`max_age` and `deadline` must be positive, `latency` finite and ≥ 0: {max_age}, {deadline}, {latency}.")
         self.max_age, self.latency, self.fallback, self.clock, self.seed = max_age, latency, fallback, clock, seed
         self._ahead = Ahead(agent, latency, deadline, compensate, clock)
         self._news = threading.Event()
