@@ -30,11 +30,13 @@ class List:
 def overview() -> dict[str, dict[str, str]]:
     """Title -> name -> one line."""
     import ebm
+    import envs
     import planners
 
-    from ._plant import READY, mujoco_ids
+    from ._plant import mujoco_ids
 
-    plants = {name: "ready-made energies" if name in READY else "name a goal, such as --reach NAME=WHERE" for name in mujoco_ids()}
+    named = "name a goal, such as --reach NAME=WHERE"
+    plants = {name: "ready-made energies" if name in envs.READY_MADE else named for name in mujoco_ids()}
     plants = dict(sorted(plants.items(), key=lambda item: (item[1] != "ready-made energies", item[0])))
     plants["FILE.xml"] = "any MJCF file with actuators; name a goal"
     return {

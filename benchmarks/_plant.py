@@ -18,14 +18,6 @@ from ._errors import UsageError, missing, near, one_line
 from ._goals import Names, Wishes, energy_of, guardrails_of
 
 DEFAULT_SECONDS = 10.0  # an episode of a plant that sets no limit itself
-READY = (
-    "HalfCheetah-v5",
-    "InvertedDoublePendulum-v5",
-    "InvertedPendulum-v5",
-    "Pusher-v5",
-    "Reacher-v5",
-    *envs.ENTRY_POINTS,
-)  # with energies of their own
 FILES = (".xml", ".mjcf", ".urdf", ".mjb")
 
 

@@ -19,6 +19,7 @@ from ._cart_table import cart_table as cart_table
 from ._disc_reach import DiscReachEnv as DiscReachEnv
 from ._env import AbstractMujocoEnv as AbstractMujocoEnv
 from ._env import MjcfEnv as MjcfEnv
+from ._gym import READY_MADE as READY_MADE
 from ._gym import FromGym as FromGym
 from ._gym import problem as problem
 from ._load import load as load

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import envs
 from benchmarks import _cli
 from benchmarks._cli import main
 from benchmarks._runs import read_run
@@ -154,7 +155,7 @@ def test_plant_mass_changes_the_plant_and_not_the_plan():
         (["missing.xml", "--reach", "tip=1,2,3"], "no model file 'missing.xml'"),
         (["CartPole-v1"], "not a MuJoCo environment"),
         (["Reacher-v6"], "Did you mean 'Reacher-v5'"),
-        (["Ant-v5"], "--reach NAME=WHERE"),
+        ([str(ROOT / "examples" / "arm.xml")], "--reach NAME=WHERE"),
         (["Reacher-v5", "--horizon", "-3"], "--horizon -3: must be at least 1"),
         (["Reacher-v5", "--samples", "0"], "--samples 0: must be at least 1"),
         (["Reacher-v5", "--seconds", "nan"], "finite"),
@@ -258,10 +259,10 @@ def test_list_shows_what_there_is(capsys, arm):
 
 
 def test_list_tells_which_plants_have_energies_of_their_own():
-    from benchmarks._plant import READY, make_plant, mujoco_ids, ready_made
+    from benchmarks._plant import make_plant, mujoco_ids, ready_made
 
-    envs = {name: make_plant(name) for name in mujoco_ids()}
-    assert {name for name, env in envs.items() if ready_made(env) is not None} == set(READY)
+    plants = {name: make_plant(name) for name in mujoco_ids()}
+    assert {name for name, env in plants.items() if ready_made(env) is not None} == set(envs.READY_MADE)
 
 
 def test_version_and_overview(capsys):

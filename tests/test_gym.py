@@ -10,8 +10,20 @@ from worlds import counted
 import ebm
 import envs
 
-REWARDED = ["Reacher-v5", "Pusher-v5", "HalfCheetah-v5"]
+NO_CONTACTS = {"contact_cost_weight": 0.0}  # whose cost no energy knows
+REWARDED = {
+    "Reacher-v5": {},
+    "Pusher-v5": {},
+    "HalfCheetah-v5": {},
+    "Swimmer-v5": {},
+    "Hopper-v5": {},
+    "Walker2d-v5": {"forward_reward_weight": 2.0},
+    "Ant-v5": NO_CONTACTS,
+    "Humanoid-v5": NO_CONTACTS,
+    "HumanoidStandup-v5": {"impact_cost_weight": 0.0},
+}
 READY = ["InvertedPendulum-v5", *REWARDED]
+FOR_NOTHING = {"HumanoidStandup-v5": 1.0}  # a step, whatever is done; others say so in `info`
 PLANE = """
 <mujoco><worldbody>
 <body name="cup"><joint name="slider" type="slide" axis="1 0 0"/><geom name="hull" size=".1"/><site name="tip"/></body>
@@ -32,13 +44,14 @@ def energy_of(problem, state, actions):
 def unavoidable(problem, state):
     """What the first state contributes to an energy, whatever is done: rewards begin with the second."""
     nothing = jnp.zeros(problem.action_space.size)
-    start = problem.dt * problem.energy.stage(state, nothing, nothing, jnp.float32(0.0))
-    return start - state.read("joint:rootx")[0] if "joint:rootx" in state.layout.spans else start
+    energy, time = problem.energy, jnp.float32(0.0)
+    start = problem.dt * energy.stage(state, nothing, nothing, time)
+    return start + energy.final(state, time) if "advance" in {getattr(term, "name", "") for term in energy.parts} else start
 
 
 @pytest.mark.parametrize("env_id", REWARDED)
 def test_the_ready_energy_is_minus_the_return(env_id):
-    env = gymnasium.make(env_id)
+    env = gymnasium.make(env_id, **REWARDED[env_id])
     problem = envs.problem(env)
     perceiver = envs.FromGym(env)
     generator = np.random.default_rng(0)
@@ -53,7 +66,7 @@ def test_the_ready_energy_is_minus_the_return(env_id):
             energies.append(float(judge(state, actions)))
             steps = [env.step(action) for action in actions]
             observation = steps[-1][0]
-            returns.append(sum(step[1] for step in steps))
+            returns.append(sum(step[1] - step[4].get("reward_survive", FOR_NOTHING.get(env_id, 0.0)) for step in steps))
     returns, energies = np.array(returns), np.array(energies)
     assert np.allclose(energies, -problem.dt * returns, rtol=0.02, atol=0.02 * problem.dt * np.std(returns))
 
@@ -67,6 +80,24 @@ def test_a_ready_problem_is_finite_and_has_a_gradient(env_id):
     assert jnp.isfinite(value)
     assert jnp.isfinite(slope).all()
     assert (slope != 0).any()
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"])
+def test_what_ends_an_episode_is_a_guardrail(env_id):
+    env = gymnasium.make(env_id)
+    problem, perceiver, noise = envs.problem(env), envs.FromGym(env), np.random.default_rng(0)
+    ended = []
+    for seed in range(3):
+        env.reset(seed=seed)
+        for _ in range(60):
+            state = perceiver.sense(problem.model, None)
+            action = noise.uniform(env.action_space.low, env.action_space.high).astype(np.float32)
+            violation = energy_of(problem, state, action[None]).violation
+            ended.append(env.step(action)[2])
+            assert (violation > 0) == ended[-1]
+            if ended[-1]:
+                break
+    assert any(ended) or env_id == "Ant-v5"  # which seldom falls
 
 
 def test_a_standing_pole_is_the_best_pole():
@@ -126,8 +157,9 @@ def test_the_cart_comes_with_its_guardrail_and_plan_model():
 
 
 def test_what_can_be_read_is_listed_where_an_energy_is_missing():
-    with pytest.raises(ValueError, match=r"Hopper-v5 has no energy of its own: pass `energy=`.*joint: rootx.*Reacher-v5"):
-        envs.problem("Hopper-v5")
+    gymnasium.register("Stranger-v0", "gymnasium.envs.mujoco.hopper_v5:HopperEnv")
+    with pytest.raises(ValueError, match=r"Stranger-v0 has no energy of its own: pass `energy=`.*joint: rootx.*Reacher-v5"):
+        envs.problem("Stranger-v0")
     with pytest.raises(ValueError, match=r"This model has no energy.*site: tip.*body: cup"):
         envs.problem(mujoco.MjSpec.from_string(PLANE))
 
