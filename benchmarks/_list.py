@@ -35,9 +35,9 @@ def overview() -> dict[str, dict[str, str]]:
 
     from ._plant import mujoco_ids
 
-    named = "name a goal, such as --reach NAME=WHERE"
-    plants = {name: "ready-made energies" if name in envs.READY_MADE else named for name in mujoco_ids()}
-    plants = dict(sorted(plants.items(), key=lambda item: (item[1] != "ready-made energies", item[0])))
+    ready, named = "ready-made energies", "name a goal, such as --reach NAME=WHERE"
+    plants = {name: ready if name in envs.READY_MADE else named for name in mujoco_ids()}
+    plants = dict(sorted(plants.items(), key=lambda item: (item[1] != ready, item[0])))
     plants["FILE.xml"] = "any MJCF file with actuators; name a goal"
     return {
         "Plants (ebm control PLANT; ebm list PLANT shows what can be read)": plants,

@@ -34,8 +34,9 @@ def problem(
     **Arguments:**
 
     - `plant`: an environment, its id, an MJCF file or a spec, as for `load`.
-    - `energy`: what is wanted. May be left out for Gymnasium's own environments, whose reward it then mirrors, and what ends their
-      episodes becomes a guardrail beside `guardrails`; and for our own, which bring their guardrails and plan model along.
+    - `energy`: what is wanted. May be left out for Gymnasium's own environments, whose reward it then mirrors (contact costs apart; for
+      the inverted pendulums it also says how well they stand); what ends a walker's episode becomes a guardrail beside `guardrails`. And
+      for our own, which bring their guardrails and plan model along.
     - `guardrails`: what must never happen.
     - `read`: further names, for what you want to look at yourself.
     - `period`, `parameters`: as for `load`.

@@ -84,11 +84,8 @@ def _along(term: ebm.AbstractStageEnergy, dt: float) -> ebm.AbstractEnergy:
 
 
 def _within(source: str, limits: tuple[float, float], name: str, axis: str | None = None) -> ebm.AbstractGuardrail:
-    """What an environment calls healthy."""
-    low, high = limits
-    if np.isinf(high):
-        return ebm.KeepAbove(source, low, axis=axis, scale=0.1, name=name)
-    return ebm.KeepInside(source, low, high, axis=axis, scale=0.1, name=name)
+    """What an environment calls healthy; one end may be infinite."""
+    return ebm.KeepInside(source, *limits, axis=axis, scale=0.1, name=name)
 
 
 def _inverted_pendulum(env: Any) -> Task:
