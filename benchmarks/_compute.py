@@ -31,7 +31,7 @@ from ._suite import fitted
 BUDGETS = (1000, 2000, 4000, 8000, 16000, 32000)  # model steps a replan
 CHUNK = 20  # replans that are compiled into one program, and between which one may stop
 FLOORS = ("zero", "random")
-LEFT_OUT = ("lagrangian",)  # without guardrails it is `gradient`
+LEFT_OUT = ("lagrangian", "event")  # without guardrails it is `gradient`; `icem`, at fewer moments
 
 
 class Episodes(NamedTuple):

@@ -66,6 +66,10 @@ class Entropic(AbstractRisk):
 
     temperature: Float[Array, ""] = eqx.field(converter=lambda x: to_positive(x, "temperature"), default=1.0)
 
+    def __check_init__(self):
+        if concrete(self.temperature) and not bool(jnp.isfinite(self.temperature)):
+            raise ValueError(f"`temperature` must be finite, got {self.temperature}. For the limit of a high one use `ebm.Mean()`.")
+
     def __call__(self, energies):
         # From the worst energy, with expm1 and log1p: a logsumexp cancels at high temperatures, where the answer is the mean.
         worst = jax.lax.stop_gradient(jnp.max(energies))

@@ -13,10 +13,12 @@ import ebm
 
 from ._compile import compiled, float32
 from ._filter import AbstractFilter
-from ._planner import RESULTS, AbstractPlanner, Plan
+from ._planner import AbstractPlanner, Plan
+from ._settle import settle
 
 LONGEST = 1e6  # s that may pass between two calls
 MOST_TICKS = 2.0**30  # control periods that may
+ROUNDING = 1e-3  # control periods by which one may be short and counts as whole
 
 
 class AgentState(eqx.Module):
@@ -27,13 +29,14 @@ class AgentState(eqx.Module):
     - `memory`: the perceiver's.
     - `plan_state`: the planner's.
     - `action`: what was sent last.
-    - `tick`: control periods since the episode began.
+    - `tick`: whole control periods since the episode began. `part`: of the one that has begun, in [0, 1).
     """
 
     memory: Any
     plan_state: Any
     action: Float[Array, " action"]
     tick: Int[Array, ""]
+    part: Float[Array, ""]
 
 
 class Agent(eqx.Module):
@@ -60,7 +63,7 @@ class Agent(eqx.Module):
         with float32():
             plan_state, rest = _begin(self, to_arrays(self.problem.model.example_state()), key)
             memory = to_arrays(self.perceiver.init(self.problem.model))
-        return AgentState(memory, plan_state, rest, jnp.asarray(np.int32(0)))
+        return AgentState(memory, plan_state, rest, jnp.asarray(np.int32(0)), jnp.asarray(np.float32(0.0)))
 
     def act(
         self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
@@ -100,26 +103,14 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     elapsed = jnp.where(jnp.isfinite(elapsed), jnp.clip(elapsed, 0.0, LONGEST), problem.dt)
     now = ebm.Now(memory.tick, memory.action, elapsed)
     plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
-    action = settle(agent, state, now, plan)
+    action = settle(agent, state, now, plan.actions[:1], plan.result)[0]
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
-    ticks = jnp.clip(jnp.round(elapsed / problem.dt), 1.0, MOST_TICKS).astype(jnp.int32)
-    ticks = jnp.minimum(ticks, jnp.iinfo(jnp.int32).max - memory.tick)  # a clock that is full stands still
-    return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks)
-
-
-def settle(agent: Agent, state: PyTree, now: ebm.Now, plan: Plan) -> Float[Array, " action"]:
-    """The first action of a plan, or the fallback's, behind the filter: finite and inside the limits, whatever they return."""
-    action = plan.actions[0]
-    if agent.fallback is not None:
-        unsafe = (plan.result != RESULTS.successful) & (plan.result != RESULTS.bad_gradient)
-        action = jnp.where(unsafe, agent.fallback(state, now), action)
-    action = agent.problem.project(jnp.where(jnp.isfinite(action), action, now.previous_action)[None], now)[0]
-    if agent.filter is not None:
-        filtered = agent.filter(agent.problem, state, action, now)[0]
-        action = agent.problem.project(jnp.where(jnp.isfinite(filtered), filtered, action)[None], now)[0]
-    return action
+    past = memory.part + jnp.minimum(elapsed / problem.dt, MOST_TICKS)
+    whole = jnp.floor(past + ROUNDING)
+    ticks = jnp.minimum(whole.astype(jnp.int32), jnp.iinfo(jnp.int32).max - memory.tick)  # a clock that is full stands still
+    return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks, jnp.maximum(past - whole, 0.0))
 
 
 def to_arrays(observation: PyTree) -> PyTree:

@@ -13,10 +13,11 @@ from jaxtyping import Array, Int, PyTree
 
 import ebm
 
-from ._agent import Agent, settle, to_arrays
+from ._agent import Agent, to_arrays
 from ._compile import compiled
 from ._limits import EARLY, Limits
 from ._planner import Plan
+from ._settle import settle
 
 RECENT = 2048  # planning times that are looked at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
@@ -50,10 +51,9 @@ def foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, commi
 
 @compiled
 def replan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Plan, Array, Any]:
-    """A plan whose first action has passed the agent's fallback and filter; its actions; and the planner's state."""
+    """A plan; its actions behind the agent's fallback and filter; and the planner's state."""
     plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
-    first = settle(agent, state, now, plan)
-    return plan, plan.actions.at[0].set(first), plan_state
+    return plan, settle(agent, state, now, plan.actions, plan.result), plan_state
 
 
 class Ahead:
@@ -71,8 +71,13 @@ class Ahead:
         self.plans: tuple[Published, ...] = ()  # newest first; replaced as a whole, so that no reader needs a lock
         self.made = self.late = 0
 
+    def sense(self, observation: Any) -> Any:
+        """What the perceiver takes from an observation, which may have changed by the time it is planned from."""
+        sensed = self.agent.perceiver.sense(self.agent.problem.model, observation)
+        return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, sensed)
+
     def begin(self, observation: Any, seed: int) -> None:
-        """Forget everything, and make a first plan."""
+        """Forget everything, and make a first plan. Observations are what the perceiver has sensed."""
         self.durations.clear()
         self.rounds.clear()
         self.plans, self.made, self.late = (), 0, 0
@@ -110,8 +115,7 @@ class Ahead:
         held = self._sent(effect - 0.5 * dt) if ahead else self._memory.action
         elapsed = effect - self.plans[0].begins if self.plans else 0.0
         tick = max(round((effect - self._began) / dt), 0)
-        sensed = to_arrays(self.agent.perceiver.sense(self.agent.problem.model, observation))
-        state, memory = foresee(self.agent, sensed, self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
+        state, memory = foresee(self.agent, to_arrays(observation), self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
         now = ebm.Now(tick, held, max(elapsed, 0.0))
         plan, actions, plan_state = replan(self.agent, state, self._memory.plan_state, now)
         actions = np.asarray(actions)

@@ -80,7 +80,7 @@ def move_on(
     How many knots to drop, the phase that remains (in knots), and the positions of the horizon's steps (in knots).
     """
     spacing = basis.spacing(horizon, num_knots) * dt
-    elapsed = jnp.where(jnp.isfinite(elapsed), jnp.maximum(elapsed, 0.0), 0.0)
+    elapsed = jnp.where(jnp.isfinite(elapsed), jnp.clip(elapsed, 0.0, num_knots * spacing), 0.0)  # by then nothing is left of the plan
     past = phase + elapsed / spacing
     whole = jnp.floor(past + ON_KNOT)
     phase = jnp.maximum(past - whole, 0.0)

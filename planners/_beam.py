@@ -3,10 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import ebm
 
+from ._checks import check_numbers
 from ._discrete import advance, check_branches, decisions, outlook
 from ._sequence import AbstractSequenceSearch
 
@@ -33,6 +35,9 @@ class BeamSearch(AbstractSequenceSearch):
     resolution: int = eqx.field(static=True, default=5)
     choices: ebm.Discrete | None = None
     penalty: Float[Array, ""] = eqx.field(converter=ebm.to_float, default=100.0)
+
+    def __check_init__(self):
+        check_numbers(self, penalty=(0.0, np.inf))
 
     def search(self, problem, state, choices, now, key):
         del key  # deterministic

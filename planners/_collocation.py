@@ -66,7 +66,8 @@ class Collocation(AbstractPlanner):
 
     def __check_init__(self):
         check_counts(self, horizon=1, num_starts=1, num_rounds=1, num_iterations=1, num_synced=0)
-        check_numbers(self, noise=(0.0, np.inf), learning_rate=(0.0, np.inf), penalty=(0.0, np.inf), give=(ABOVE_ZERO, np.inf))
+        check_numbers(self, noise=(0.0, np.inf), state_noise=(0.0, np.inf), learning_rate=(0.0, np.inf), penalty=(0.0, np.inf))
+        check_numbers(self, give=(ABOVE_ZERO, np.inf), tighten=(ABOVE_ZERO, 1.0))
 
     @property
     def requires(self):

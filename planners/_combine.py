@@ -30,12 +30,12 @@ class PCGrad(AbstractCombination):
     def __call__(self, gradients, *, key):
         others = jax.random.permutation(key, gradients.shape[0])
 
-        def resolve(gradient):
+        def resolve(number):
             def against(g, i):
-                other = gradients[others[i]]
-                conflict = jnp.minimum(jnp.dot(g, other), 0.0)
+                other = gradients[i]
+                conflict = jnp.where(i == number, 0.0, jnp.minimum(jnp.dot(g, other), 0.0))
                 return g - conflict * other / jnp.maximum(jnp.dot(other, other), SMALL), None
 
-            return jax.lax.scan(against, gradient, jnp.arange(gradients.shape[0]))[0]
+            return jax.lax.scan(against, gradients[number], others)[0]
 
-        return jnp.sum(jax.vmap(resolve)(gradients), axis=0)
+        return jnp.sum(jax.vmap(resolve)(jnp.arange(gradients.shape[0])), axis=0)

@@ -17,10 +17,11 @@ ROUNDING = 1e-5  # of half the action box
 
 
 class EventState(eqx.Module):
-    """The inner planner's state, its last plan, whether there is one yet, and the time since it was made (s)."""
+    """The inner planner's state, its last plan, the goals it was made for, whether there is one yet, and the time since (s)."""
 
     inner: Any
     plan: Plan
+    goals: list[Array]
     planned: Bool[Array, ""]
     age: Float[Array, ""]
 
@@ -29,7 +30,7 @@ class EventTriggered(AbstractPlanner):
     """Follow a plan until it is old, or until the state is not what it foresaw (Heemels, Johansson and Tabuada 2012).
 
     Saves planning time where the model is good; a shove is answered at once. A plan that is not `successful` is never followed, nor one
-    that has left the limits, because these have changed, or because something else was sent meanwhile.
+    that has left the limits, because these have changed, or because something else was sent meanwhile, nor one for another goal.
 
     **Arguments:**
 
@@ -58,7 +59,7 @@ class EventTriggered(AbstractPlanner):
         check_requirements(self, problem)
         inner = self.planner.init(problem, state, key=key)
         plan = no_plan(self.planner, problem, state, inner)
-        return EventState(inner, plan, jnp.array(False), jnp.zeros(()))
+        return EventState(inner, plan, _goals(problem), jnp.array(False), jnp.zeros(()))
 
     @property
     def adopts(self):
@@ -76,16 +77,23 @@ class EventTriggered(AbstractPlanner):
         follow = plan_state.planned & (gap <= self.tolerance) & (index >= 0) & (index < jnp.minimum(self.period, self.horizon))
         moved = _moved(last, index, now)
         executable = jnp.all(jnp.abs(problem.project(moved.actions, now) - moved.actions) <= ROUNDING * problem.action_space.half_range)
-        follow = follow & (last.result == RESULTS.successful) & executable
+        goals = _goals(problem)
+        wanted = jnp.all(jnp.array([jnp.all(new == old) for new, old in zip(goals, plan_state.goals, strict=True)] or [True]))
+        follow = follow & (last.result == RESULTS.successful) & executable & wanted
 
         def go_on():
             return moved, eqx.tree_at(lambda s: s.age, plan_state, age)
 
         def anew():
             plan, inner = self.planner.plan(problem, state, plan_state.inner, eqx.tree_at(lambda n: n.elapsed, now, age))
-            return plan, EventState(inner, plan, jnp.array(True), jnp.zeros(()))
+            return plan, EventState(inner, plan, goals, jnp.array(True), jnp.zeros(()))
 
         return jax.lax.cond(follow, go_on, anew)
+
+
+def _goals(problem: ebm.AbstractProblem) -> list[Array]:
+    """The numbers of every goal."""
+    return [jnp.asarray(leaf) for goal in ebm.goals(problem) for leaf in jax.tree.leaves(goal.goal)]
 
 
 def _moved(plan: Plan, index: Array, now: ebm.Now) -> Plan:

@@ -15,6 +15,8 @@ from ._checks import check_counts
 from ._rank import rank
 from ._retreat import constants
 
+REST = 2  # its place among the simple behaviours
+
 
 class AbstractFilter(eqx.Module):
     """Lets a safe action pass, and changes one that is not. Uses the guardrails of the problem, and nothing of its energy.
@@ -39,7 +41,8 @@ class BackupFilter(AbstractFilter):
     """An action passes if, after it, some simple behaviour keeps every guardrail: hold, rest, either end of the box, or a backup policy.
 
     What it lets pass stays safe as long as the model is right, for the behaviour that made it safe is there at the next step, too. If none
-    is, the behaviour that violates least begins at once. All behaviours are imagined in one batched rollout.
+    is, the behaviour that violates least begins at once. All behaviours are imagined in one batched rollout. If a guardrail is not a number
+    in any of them, the actuators rest; of a state that is not finite nothing is known, and the action passes.
 
     **Arguments:**
 
@@ -70,4 +73,7 @@ class BackupFilter(AbstractFilter):
         values = jax.vmap(lambda actions: unjudged.evaluate(state, actions, now, key=jax.random.key(0)))(tried)
         safe = values.finite & (values.violation <= 0)
         passes = jnp.any(safe[: len(behaviours)])
-        return jnp.where(passes, action, tried[rank(values).best, 0]), ~passes
+        known = jnp.any(values.finite)
+        sent = tried[jnp.where(known, rank(values).best, len(behaviours) + REST), 0]
+        sent = jnp.where(passes | ~(known | ebm.all_finite(state)), action, sent)
+        return sent, jnp.any(sent != action)

@@ -118,7 +118,7 @@ class GradientPlanner(AbstractPlanner):
             keys = None if key is None else jax.random.split(key, self.num_starts)
             energy, tried, slope = jax.vmap(differentiate)(x, keys)
             slope, usable, useful = jax.vmap(direction)(slope, energy)
-            step, memory = jax.vmap(self.optimiser.update)(slope, memory)
+            step, memory = jax.vmap(self.optimiser.update)(slope, memory, x)
             step = jnp.asarray(step)
             x = jnp.clip(x + jnp.where(usable[:, None, None], self.learning_rate * step, 0.0), low, high)
             return (x, memory), (ebm.pick(tried, rank(tried[2]).best), jnp.any(useful))

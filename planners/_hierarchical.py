@@ -96,9 +96,10 @@ class HierarchicalPlanner(AbstractPlanner):
         plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
         if self.fallback:
             reachable = _comes_close(posed, parts.lower, plan)
-            misses = jnp.where(reachable, 0, misses + 1)
+            known = is_plan(plan)  # a state that is not finite says nothing about what can be reached
+            misses = jnp.where(reachable, 0, misses + known)
             there = jax.tree.map(lambda leaf: leaf[1], above.trajectory.states)
-            enough = (misses > 0) & (misses % self.patience == 0)
+            enough = known & (misses > 0) & (misses % self.patience == 0)
             notes = jax.tree.map(lambda new, old: jnp.where(enough, new, old), parts.notes.learn(notes, here, there), notes)
 
             def flat():

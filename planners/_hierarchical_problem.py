@@ -73,6 +73,16 @@ class HierarchicalProblem(ebm.AbstractProblem):
     def action_space(self):
         return self.lower.action_space
 
+    @property
+    def limits(self) -> ebm.Box | None:
+        """Those of the task."""
+        return getattr(self.lower, "limits", None)
+
+    @property
+    def rate_limit(self) -> Array | None:
+        """That of the task."""
+        return getattr(self.lower, "rate_limit", None)
+
     def relaxed(self, energy: ebm.AbstractEnergy) -> "HierarchicalProblem":
         """The same hierarchy, whose task has another energy, and no guardrails."""
         return HierarchicalProblem(self.upper, cast(Any, self.lower).relaxed(energy), self.lift, self.condition, self.notes)

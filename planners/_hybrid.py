@@ -1,5 +1,7 @@
 """Search, then refine."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,9 @@ class HybridPlanner(AbstractPlanner):
         refining = self.refine.adopt(problem, plan_state[1], found.actions)
         at_once = eqx.tree_at(lambda n: n.elapsed, now, jnp.zeros_like(now.elapsed))
         refined, refining = self.refine.plan(problem, state, refining, at_once)
-        plan = choose(jax.tree.map(lambda *leaves: jnp.stack(leaves), found, refined))
+        flat = [dataclasses.replace(plan, upper=None) for plan in (found, refined)]
+        plan = choose(jax.tree.map(lambda *leaves: jnp.stack(leaves), *flat))
+        plan = dataclasses.replace(plan, upper=found.upper)
         return plan, (self._told(problem, searching, plan.actions), refining)
 
     def _told(self, problem, searching, actions):

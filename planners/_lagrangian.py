@@ -86,7 +86,8 @@ class AugmentedLagrangian(AbstractPlanner):
 
     def adopt(self, problem, plan_state, actions):
         inner = self.planner.adopt(problem, plan_state.inner, actions)
-        return eqx.tree_at(lambda s: (s.inner, s.actions), plan_state, (inner, problem.action_space.clip(actions)))
+        begin = inner, problem.action_space.clip(actions), jnp.zeros(())
+        return eqx.tree_at(lambda s: (s.inner, s.actions, s.phase), plan_state, begin)
 
     def plan(self, problem, state, plan_state, now):
         key, world_key = jax.random.split(plan_state.key)

@@ -43,6 +43,7 @@ PLANNERS = Lineup(
         "ilqr": "_ilqr.ILQR",
         "hybrid": "_recipes.hybrid",
         "lagrangian": "_recipes.lagrangian",
+        "event": "_recipes.event",
         "categorical": "_categorical.CategoricalCEM",
         "beam": "_beam.BeamSearch",
         "lattice": "_lattice.LatticeSearch",

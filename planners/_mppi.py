@@ -11,7 +11,9 @@ from ._checks import ABOVE_ZERO, check_numbers
 from ._sampling import AbstractSamplingPlanner, Belief
 
 BISECTIONS = 12
-LOG_TEMPERATURE = 8.0  # the search covers e^±8 standard deviations of the energies
+LOG_TEMPERATURE = 8.0  # the search covers e^±8 units of energy
+WILD = 1e2  # times what the best few differ by: a spread of more than that is some outlier's
+HUGE = 1e15  # whose square is finite
 SMALL = 1e-12
 
 
@@ -55,9 +57,14 @@ def boltzmann(energy: Float[Array, " candidates"], effective: Float[Array, ""]) 
     count = jnp.sum(possible)
     target = jnp.clip(effective, 1.0, jnp.maximum(0.5 * count, 1.0))
     lowest = jnp.min(jnp.where(possible, energy, jnp.inf))
-    above = jnp.where(possible, energy - jnp.where(count > 0, lowest, 0.0), 0.0)
-    scale = jnp.sqrt(jnp.sum(above**2) / jnp.maximum(count, 1))
-    above = above / jnp.where(scale > SMALL * (1.0 + jnp.abs(lowest)), scale, 1.0)
+    above = jnp.where(possible, jnp.minimum(energy - jnp.where(count > 0, lowest, 0.0), HUGE), 0.0)
+    least = SMALL * (1.0 + jnp.abs(lowest))
+    # the unit is the spread of all, unless the best few are so close to each other that only a few wild ones can have made it
+    ordered = jnp.sort(jnp.where(possible, above, jnp.inf))
+    few = ordered[jnp.ceil(2.0 * target).astype(jnp.int32) - 1]
+    few = jnp.min(jnp.where((ordered >= few) & (ordered > least), ordered, jnp.inf))
+    unit = jnp.minimum(jnp.sqrt(jnp.sum(above**2) / jnp.maximum(count, 1)), WILD * few)
+    above = above / jnp.where(unit > least, unit, 1.0)
 
     def weigh(log_temperature):
         weights = jnp.where(possible, jnp.exp(-above * jnp.exp(-log_temperature)), 0.0)

@@ -32,8 +32,8 @@ class PlannerModel(ebm.AbstractWorldModel):
     def __init__(
         self, problem: ebm.AbstractProblem, planner: AbstractPlanner, goals: ebm.Box, *, period: int = 10, name: str | None = None
     ):
-        if period < 1:
-            raise ValueError(f"`period` must be positive, got {period}. It counts control periods per step.")
+        if not isinstance(period, int) or period < 1:
+            raise ValueError(f"`period` must be a positive integer, got {period}. It counts control periods per step.")
         self.problem, self.planner, self.action_space = problem, planner, goals
         self.dt, self.period, self.name = problem.dt * period, period, name
 

@@ -47,7 +47,7 @@ class Realtime:
 
     **Arguments:**
 
-    - `agent`: decides.
+    - `agent`: decides. Every action of a plan passes its fallback, which is held, and its filter.
     - `max_age`: s since its observation after which a plan is too old to follow; then `fallback` acts.
     - `latency`: s from sending an action to its taking effect.
     - `deadline`: s that a plan may take: the planner improves it as long as another round is expected to fit. By default one round.
@@ -68,13 +68,13 @@ class Realtime:
         clock: Callable[[], float] = time.perf_counter,
         seed: int = 0,
     ):
-        if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or deadline > 0)):
-            raise ValueError(f"`max_age` and `deadline` must be positive, `latency` finite and ≥ 0: {max_age}, {deadline}, {latency}.")
+        if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or 0 < deadline < np.inf)):
+            raise ValueError(f"`max_age` and `deadline` must be > 0, `latency` ≥ 0, both latter finite: {max_age}, {deadline}, {latency}.")
         self.max_age, self.latency, self.fallback, self.clock, self.seed = max_age, latency, fallback, clock, seed
         self._ahead = Ahead(agent, latency, deadline, compensate, clock)
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen: tuple[Any, float] | None = None
+        self._seen: tuple[Any, Any, float] | None = None  # an observation, what was sensed of it, and when
         self._stopping, self._error, self._stale = False, None, 0
 
     def start(self, observation: Any) -> "Realtime":
@@ -83,8 +83,8 @@ class Realtime:
             raise RuntimeError("It is running already. Call `stop` first.")
         self._stopping, self._error, self._stale = False, None, 0
         for _ in range(2):  # the first one compiles
-            self._seen = (observation, self.clock())
-            self._ahead.begin(observation, self.seed)
+            self._seen = observation, self._ahead.sense(observation), self.clock()
+            self._ahead.begin(self._seen[1], self.seed)
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
         return self
@@ -94,8 +94,7 @@ class Realtime:
         self._stopping = True
         self._news.set()
         if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+            self._thread = self._thread.join()
 
     def __enter__(self) -> "Realtime":
         return self
@@ -104,8 +103,11 @@ class Realtime:
         self.stop()
 
     def observe(self, observation: Any, *, at: float | None = None) -> None:
-        """Tell what was seen just now, or at the time `at` (s on the clock). Never blocks."""
-        self._seen = (observation, self.clock() if at is None else at)
+        """Tell what was seen just now, or at the time `at` (s on the clock). Never blocks; it may be changed afterwards."""
+        try:
+            self._seen = observation, self._ahead.sense(observation), self.clock() if at is None else at
+        except Exception as error:  # the control loop must go on, with what was seen before
+            self._error = error
         self._news.set()
 
     def action(self) -> np.ndarray:
@@ -126,8 +128,7 @@ class Realtime:
     @property
     def plan(self) -> Plan | None:
         """The newest plan."""
-        plans = self._ahead.plans
-        return plans[0].plan if plans else None
+        return next((published.plan for published in self._ahead.plans), None)
 
     @property
     def statistics(self) -> RealtimeStatistics:
@@ -144,6 +145,6 @@ class Realtime:
             if self._seen is not planned and not self._stopping:
                 planned = self._seen
                 try:
-                    self._ahead.think(*planned)
+                    self._ahead.think(*planned[1:])
                 except Exception as error:  # the next observation may be a better one
                     self._error = error

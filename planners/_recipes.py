@@ -2,6 +2,7 @@
 
 from jaxtyping import ArrayLike
 
+from ._event import EventTriggered
 from ._gradient import GradientPlanner
 from ._hybrid import HybridPlanner
 from ._icem import iCEM
@@ -23,3 +24,11 @@ def lagrangian(
     """Gradient steps under guardrails that have become multipliers."""
     descent = GradientPlanner(horizon, num_starts, num_iterations, noise=noise)
     return AugmentedLagrangian(planner=descent, num_rounds=num_rounds)  # pyright: ignore[reportCallIssue]
+
+
+def event(
+    horizon: int = 25, num_samples: int = 128, num_iterations: int = 3, noise: ArrayLike = 0.3, period: int = 5, tolerance: float = 0.01
+) -> EventTriggered:
+    """`iCEM`, whose plan is followed until it is `period` steps old, or the world has left it by more than the tolerance."""
+    search = iCEM(horizon, num_samples, num_iterations, noise=noise)
+    return EventTriggered(planner=search, period=period, tolerance=tolerance)  # pyright: ignore[reportCallIssue]

@@ -23,8 +23,15 @@ def steps(
     penalty: Float[Array, ""],
     damping: Float[Array, ""],
 ) -> tuple[Float[Array, "sizes horizon action"], Float[Array, "horizon action tangent"], Float[Array, "horizon action action"]]:
-    """The actions after a step of every size, and the gains on state and previous action."""
+    """The actions after a step of every size, and the gains on state and previous action.
+
+    Under a rate limit, each action stays as near to the one before it as that was: what is projected afterwards is hardly changed.
+    """
     linear, actions = problem.model.linearize(trajectory), trajectory.actions
+    rate = getattr(problem, "rate_limit", None)
+    if rate is not None:
+        held, reach = trajectory.previous_actions, rate * problem.dt
+        bounds = ebm.Box(*(jnp.clip(held + end, bounds.low, bounds.high) for end in (-reach, reach)))
     slope, low, high = linear.B * unit, (bounds.low - actions) / unit, (bounds.high - actions) / unit
     sizes = jnp.asarray(STEP_SIZES)
     if not isinstance(problem.energy, ebm.AbstractStageEnergy):

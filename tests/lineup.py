@@ -1,4 +1,4 @@
-"""Every planner, small: those with a name, and one that wraps another."""
+"""Every planner that has a name, small."""
 
 import inspect
 
@@ -6,8 +6,7 @@ import pytest
 
 import planners
 
-WRAPPERS = {"event": lambda horizon, num_samples: planners.EventTriggered(planners.MPPI(horizon, num_samples), period=1)}
-NAMES = sorted((*planners.PLANNERS, *WRAPPERS))
+NAMES = sorted(planners.PLANNERS)
 # One of each family: what the others add to it is little, and they have their turn when there is time.
 FAMILIES = ("mppi", "icem", "gradient", "ilqr", "lagrangian", "categorical", "tree")
 
@@ -15,15 +14,15 @@ FAMILIES = ("mppi", "icem", "gradient", "ilqr", "lagrangian", "categorical", "tr
 def build(name, *, horizon=6, num_samples=16, num_iterations=2, num_simulations=8, width=6, **options):
     """The planner of that name, with as many of the options as it has."""
     options |= {"horizon": horizon, "num_samples": num_samples, "num_iterations": num_iterations}
-    options |= {"num_simulations": num_simulations, "width": width}
-    kind = WRAPPERS.get(name) or planners.PLANNERS[name]
+    options |= {"num_simulations": num_simulations, "width": width, "period": 1}
+    kind = planners.PLANNERS[name]
     options |= {"num_starts": 2, "num_rounds": 2, "num_refinements": 2, "num_synced": 1}
     return kind(**{option: value for option, value in options.items() if option in inspect.signature(kind).parameters})
 
 
 def has(name, option):
     """Whether the planner of that name has this option."""
-    return option in inspect.signature(WRAPPERS.get(name) or planners.PLANNERS[name]).parameters
+    return option in inspect.signature(planners.PLANNERS[name]).parameters
 
 
 def quick_first(quick=FAMILIES):

@@ -21,7 +21,7 @@ def test_time_counts_control_periods():
     agent = small_agent()
     memory = agent.init(key=jax.random.key(0))
     state = agent.problem.model.example_state()
-    for elapsed, tick in ((None, 1), (0.05, 2), (0.15, 5), (0.01, 6), (np.nan, 7)):
+    for elapsed, tick in ((None, 1), (0.05, 2), (0.15, 5), (0.02, 5), (0.03, 6), (0.125, 8), (0.125, 11), (0.0, 11), (np.nan, 12)):
         _, memory = agent.act(state, memory, elapsed=elapsed)
         assert int(memory.tick) == tick
 
@@ -141,6 +141,10 @@ def test_boltzmann_meets_its_target_at_every_scale():
     for scale in (1e-4, 1.0, 1e4):
         weights = boltzmann(scale * energy + 7.0, jnp.float32(20.0))
         np.testing.assert_allclose(1.0 / jnp.sum(weights**2), 20.0, rtol=0.05)
+    for wild in (1e4, 1e6, 1e20, 1e38):  # as where one candidate has flown away
+        weights = boltzmann(energy.at[7].set(wild), jnp.float32(20.0))
+        np.testing.assert_allclose(1.0 / jnp.sum(weights**2), 20.0, rtol=0.05)
+        assert float(weights[7]) == 0.0
     few = jnp.full(200, jnp.inf).at[:3].set(jnp.array([1.0, 2.0, 3.0]))
     assert bool(jnp.all(boltzmann(few, jnp.float32(20.0))[3:] == 0.0))
     assert float(jnp.sum(boltzmann(jnp.full(4, jnp.inf), jnp.float32(2.0)))) == 0.0

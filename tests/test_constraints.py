@@ -78,6 +78,18 @@ def test_a_filter_never_sends_what_is_not_finite_or_outside(filter):
             assert (jnp.abs(action) <= 5.0).all()
 
 
+def test_a_guardrail_that_is_not_a_number_lets_nothing_pass():
+    class Unknown(Stops):
+        def stage(self, state, action, previous_action, time):
+            return jnp.float32(jnp.nan)
+
+    task = problem(Stops(), Unknown(name="unknown"))
+    state, now = task.model.example_state(), ebm.Now(0, jnp.zeros(1), task.dt)
+    action, changed = planners.BackupFilter(horizon=20)(task, state, jnp.array([5.0]), now)
+    np.testing.assert_array_equal(action, [0.0])
+    assert bool(changed)
+
+
 def test_a_hopeless_filter_brakes_at_once():
     task = problem(Stops())
     state = Slider(jnp.float32(0.9), jnp.float32(3.0))

@@ -4,7 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from worlds import Cart
 
 import ebm
 import envs
@@ -49,6 +51,32 @@ def test_a_good_seed_is_found_at_once():
     assert float(plans[1].energy) < 0.5 * float(plans[0].energy)
 
 
+def test_a_seed_that_is_not_a_number_is_none():
+    problem = envs.pendulum()
+    state = problem.model.example_state()
+    policy = planners.follow(lambda state, time: jnp.where(time < 0.1, jnp.nan, 0.5)[None])
+    for planner in (planners.MPPI(8, 16, proposal=planners.Seeded(policy)), planners.CEM(8, 16, proposal=planners.Seeded(policy))):
+        plan_state = planner.init(problem, state, key=jax.random.key(0))
+        for tick in range(3):
+            plan, plan_state = eqx.filter_jit(planner.plan)(problem, state, plan_state, ebm.Now(tick, jnp.zeros(1), problem.dt))
+            assert bool(ebm.all_finite(plan_state.mean))
+            assert plan.result == planners.RESULTS.successful
+
+
+def test_a_plan_for_another_goal_is_not_followed():
+    problem = ebm.Problem(Cart(), ebm.Reach("joint:slider", 0.5, name="goal") + 0.01 * ebm.Effort())
+    planner = planners.EventTriggered(planners.MPPI(horizon=12, num_samples=32), period=12, tolerance=0.01)
+    plan = eqx.filter_jit(planner.plan)
+    state = problem.model.example_state()
+    found, plan_state = plan(problem, state, planner.init(problem, state, key=jax.random.key(0)), ebm.Now(0, jnp.zeros(1), 0.0))
+    state = problem.model.step(state, found.actions[0])
+    for goal, way in ((0.5, 1.0), (-0.5, -1.0)):
+        now = ebm.Now(1, found.actions[0], problem.dt)
+        again, _ = plan(problem.with_goal(goal), state, plan_state, now)
+        assert float(again.actions[0, 0]) * way > 1.0
+        assert bool(jnp.allclose(again.actions[:-1], found.actions[1:])) == (goal == 0.5)
+
+
 def test_a_plan_is_followed_until_the_world_leaves_it():
     problem = envs.pendulum()
     planner = planners.EventTriggered(planners.MPPI(horizon=12, num_samples=16), period=4, tolerance=0.01)
@@ -76,7 +104,17 @@ def test_gradients_that_conflict_give_way():
     together = combine(conflict, key=jax.random.key(0))
     assert (conflict @ together > 0).all()
     assert (conflict @ jnp.sum(conflict, axis=0) < 0).any()
-    planner = planners.GradientPlanner(horizon=8, num_starts=2, num_iterations=3, combine=combine)
+    # what a gradient has given up may set it against itself, which counts for nothing
+    three = jax.random.normal(jax.random.key(2), (3, 2))
+    for seed in range(20):
+        key = jax.random.key(seed)
+        order, expected = np.asarray(jax.random.permutation(key, 3)), np.zeros(2)
+        for i, gradient in enumerate(np.asarray(three)):
+            for other in (np.asarray(three[j]) for j in order if j != i):
+                gradient = gradient - min(gradient @ other, 0.0) * other / (other @ other)
+            expected += gradient
+        np.testing.assert_allclose(combine(three, key=key), expected, atol=1e-5)
+    planner = planners.GradientPlanner(horizon=8, num_starts=2, num_iterations=3, combine=combine, optimiser=optax.adamw(1.0))
     problem = envs.pendulum()
     state = problem.model.example_state()
     plan, _ = planner.plan(problem, state, planner.init(problem, state, key=jax.random.key(0)), ebm.Now(0, jnp.zeros(1), 0.0))

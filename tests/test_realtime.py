@@ -12,6 +12,7 @@ from worlds import Cart, Slider
 import ebm
 import planners
 from planners._ahead import Published
+from planners._limits import Limits
 
 
 class Slow(ebm.AbstractStageEnergy):
@@ -205,6 +206,66 @@ def test_the_loop_survives_what_planning_raises_and_recovers():
     controller.stop()
 
 
+class Calm(ebm.AbstractStageEnergy):
+    """Wants to be far away."""
+
+    def stage(self, state, action, previous_action, time):
+        return (state.position - 3.0) ** 2
+
+    def final(self, state, time):
+        return jnp.zeros(())
+
+
+@pytest.mark.parametrize("with_fallback", [True, False])
+def test_every_action_of_a_plan_passes_fallback_and_filter(with_fallback):
+    wall = ebm.KeepBelow("joint:slider", -1.0 if with_fallback else 1.0, name="wall")
+    options = {"fallback": lambda state, now: jnp.array([1.5])} if with_fallback else {"filter": planners.BackupFilter(40)}
+    state = Slider(jnp.float32(0.6), jnp.float32(0.0 if with_fallback else 1.75))
+    careful = planners.Agent(ebm.Problem(Cart(), Calm(), wall), planners.MPPI(6, 32), **options)
+    memory, world, alone = careful.init(key=jax.random.key(0)), state, []
+    clock = [10.0]
+    with planners.Realtime(careful, clock=lambda: clock[0]).start(state) as controller:
+        beside = []
+        for _ in range(5):  # all from one plan
+            action, memory = careful.act(world, memory)
+            world = Cart().step(world, action)
+            alone.append(float(action[0]))
+            beside.append(float(controller.action()[0]))
+            clock[0] += Cart().dt
+    assert alone == [1.5] * 5 if with_fallback else alone[-1] == -5.0
+    np.testing.assert_allclose(beside, alone)
+
+
+def test_limits_of_the_lower_level_are_those_of_a_hierarchy():
+    limits = ebm.Box([[-1.0], [0.5], [-2.0]], [[1.0], [1.0], [3.0]])
+    below = ebm.Problem(Cart(), Calm(), rate_limit=50.0, limits=limits)
+    above = ebm.Problem(Cart(dt=0.1), Calm())
+    both = planners.HierarchicalProblem(above, below, lambda state: state)
+    for problem in (below, both):
+        kept = Limits(problem)
+        np.testing.assert_allclose([kept.keep(np.full(1, 9.0), tick, 1.0 + 0.02 * tick)[0] for tick in range(3)], [1.0, 1.0, 2.0])
+
+
+def test_what_was_seen_is_what_is_planned_from():
+    seen = np.zeros(1)
+
+    class Live(ebm.Direct):
+        """Reads a simulator that goes on, as `envs.FromGym` does."""
+
+        def sense(self, model, observation):
+            return Slider(jnp.float32(seen[0]), jnp.float32(0.0))
+
+    live = planners.Agent(ebm.Problem(Cart(), Slow(0.05)), planners.MPPI(10, 16), Live())
+    with planners.Realtime(live, compensate=False).start(None) as controller:
+        before = controller.statistics.plans
+        seen[0] = 0.5
+        controller.observe(None)
+        seen[0] = 0.7
+        wait_until(lambda: controller.statistics.plans > before)
+        assert controller.plan is not None
+        assert float(controller.plan.trajectory.states.position[0]) == 0.5
+
+
 def test_a_deadline_is_used_for_more_rounds():
     plant = Plant()
     controller = planners.Realtime(agent(seconds=5e-3), deadline=0.1).start(plant.state)
@@ -213,7 +274,7 @@ def test_a_deadline_is_used_for_more_rounds():
     assert 0.03 < controller.statistics.planning_p50 < 0.2
 
 
-@pytest.mark.parametrize("options", [{"max_age": 0.0}, {"latency": -0.1}, {"deadline": 0.0}])
+@pytest.mark.parametrize("options", [{"max_age": 0.0}, {"latency": -0.1}, {"deadline": 0.0}, {"deadline": np.inf}])
 def test_times_must_make_sense(options):
     with pytest.raises(ValueError, match="max_age"):
         planners.Realtime(agent(), **options)

@@ -51,6 +51,26 @@ def test_who_descends_comes_to_a_wall_from_the_safe_side(planner):
     assert went[-1] > 0.25
 
 
+def test_the_linear_planner_knows_how_slowly_an_action_may_change():
+    energy = ebm.Reach("joint:slider", 1.0, tolerance=0.1) + 0.1 * ebm.Velocity("joint:slider", tolerance=0.5) + 0.01 * ebm.Effort()
+    problem = ebm.Problem(Cart(), energy, rate_limit=12.0)
+    went, good, sent, _ = drive(problem, planners.ILQR(50), 120)
+    assert good.all()
+    assert np.abs(np.diff(sent)).max() <= 12.0 * 0.02 + 1e-5
+    assert went.max() < 1.3
+    assert abs(went[-1] - 1.0) < 0.1
+
+
+@pytest.mark.parametrize("planner", [planners.MPPI(8, 16), planners.ILQR(8, 2), planners.planner("lagrangian", horizon=8)])
+def test_no_time_between_two_plans_is_too_long(planner):
+    problem = ebm.Problem(Cart(), GOAL, WALL)
+    plan, plan_state = eqx.filter_jit(planner.plan), planner.init(problem, at(0.0), key=KEY)
+    for tick, elapsed in enumerate((0.02, 1e7, 1e38, np.inf, 0.05)):
+        found, plan_state = plan(problem, at(0.0), plan_state, now(tick, elapsed=elapsed))
+        assert found.result == SUCCESS
+        assert bool(ebm.all_finite(plan_state))
+
+
 @pytest.mark.parametrize("name", ["beam", "tree"])
 def test_searches_know_how_slowly_an_action_may_change(name):
     problem = ebm.Problem(Cart(), ebm.Reach("joint:slider", 2.0, tolerance=0.3), ebm.KeepBelow("joint:slider", 0.8), rate_limit=20.0)
@@ -85,6 +105,40 @@ def test_a_hierarchy_is_blind_for_one_step_only(fallback):
     assert np.isfinite(sent).all()
     assert np.abs(sent[1:10]).max() > 1.0  # it goes for its goal
     assert int(memory.plan_state.plan.trajectory.now.tick) >= 1  # and the upper level goes on planning
+
+
+class Stuck(eqx.Module):
+    """Notes how often one was stuck, and where."""
+
+    def init(self):
+        return jnp.zeros(2)
+
+    def learn(self, notes, here, there):
+        return notes + jnp.stack([jnp.ones(()), here.position])
+
+    def recall(self, state, notes):
+        return state
+
+
+def test_a_state_that_is_not_a_number_is_not_one_that_cannot_be_reached():
+    base = hierarchy(goal=0.4)
+    problem = planners.HierarchicalProblem(base.upper, base.lower, base.lift, base.condition, Stuck())
+    planner = planners.HierarchicalPlanner(planners.MPPI(4, 8), planners.MPPI(10, 16), period=10)
+    *_, memory = drive(problem, planner, 12, lambda k, state: at(np.nan) if 3 <= k < 9 else state)
+    assert float(memory.plan_state.notes[0]) == 0.0
+    away = planners.HierarchicalProblem(
+        base.upper, base.lower, base.lift, planners.Subgoal(read=lambda _: jnp.array([-50.0]), name="goal"), Stuck()
+    )
+    *_, memory = drive(away, planner, 12)
+    assert float(memory.plan_state.notes[0]) == 4.0  # every third step
+    assert bool(jnp.isfinite(memory.plan_state.notes).all())
+
+
+def test_a_hierarchy_can_be_what_a_hybrid_refines():
+    levels = planners.HierarchicalPlanner(planners.MPPI(4, 8), planners.MPPI(10, 16), period=10)
+    plan = once(hierarchy(), planners.HybridPlanner(levels, planners.GradientPlanner(10, 1, 3)), at(0.0))
+    assert plan.result == SUCCESS
+    assert plan.upper is not None
 
 
 def test_the_flat_fallback_never_trades_a_guardrail():
@@ -159,7 +213,7 @@ def test_no_time_breaks_the_clock(elapsed):
     for _ in range(4):
         action, memory = agent.act(at(0.0), memory, elapsed=elapsed)
         assert np.isfinite(action).all()
-        assert int(memory.tick) > 0
+        assert int(memory.tick) > 0 or elapsed < 0.0
     assert agent.act(at(0.0), memory)[0][0] >= 2.0
 
 
@@ -237,6 +291,11 @@ BAD = [
     (lambda: planners.AugmentedLagrangian(planners.EventTriggered(planners.MPPI(4))), "around"),
     (lambda: planners.EventTriggered("mppi"), "planner"),
     (lambda: planners.EventTriggered(planners.MPPI(4), tolerance=np.nan), "tolerance"),
+    (lambda: planners.Collocation(4, tighten=np.nan), "tighten"),
+    (lambda: planners.BeamSearch(4, penalty=np.nan), "penalty"),
+    (lambda: planners.Realtime(planners.Agent(lower_problem(), planners.MPPI(4)), deadline=np.inf), "deadline"),
+    (lambda: planners.PlannerModel(lower_problem(), planners.MPPI(4), ebm.Box([0.0], [1.0]), period=2.5), "period"),
+    (lambda: ebm.Entropic(np.inf), "temperature"),
     (lambda: planners.OrnsteinUhlenbeck(1.5), "memory"),
     (lambda: planners.BarrierFilter(steps=0), "steps"),
     (lambda: planners.BarrierFilter(rate=5.0), "rate"),

@@ -17,7 +17,7 @@ from .._row import Row
 EPISODES, STEPS, FIRST_SEED = 20, 200, 1000
 MILLISECONDS = 20.0
 ORACLE_PERIOD = 5  # control periods for which the oracle follows a plan
-LEFT_OUT = ("lagrangian",)  # without guardrails it is `gradient`, and with them the suite `constraints` is about it
+LEFT_OUT = ("lagrangian", "event")  # without guardrails it is `gradient`, and `constraints` is about it; `icem`, at fewer moments
 PLANT = {"plant_mass": 1.2, "friction": 0.8, "max_steps": STEPS, "episodes": EPISODES, "first_seed": FIRST_SEED, "judged": True}
 
 

@@ -1,0 +1,39 @@
+"""What is sent of a plan: behind the fallback, the limits and the filter."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+import ebm
+
+from ._planner import RESULTS
+
+
+def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count action"], result: RESULTS) -> Float[Array, "count action"]:
+    """The first actions of a plan with that result, or the fallback's held, behind the filter: finite and inside the limits in any case.
+
+    From the first action on that the filter changes, what it sends instead is held, for what was planned after it has become void.
+    """
+    if agent.fallback is not None:
+        unsafe = (result != RESULTS.successful) & (result != RESULTS.bad_gradient)
+        actions = jnp.where(unsafe, agent.fallback(state, now), actions)
+    actions = agent.problem.project(jnp.where(jnp.isfinite(actions), actions, now.previous_action), now)
+    if agent.filter is None:
+        return actions
+    states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    if len(actions) > 1:
+        states = agent.problem.model.rollout(state, actions[:-1])
+    held = jnp.concatenate([now.previous_action[None], actions[:-1]])
+
+    def passed(state, action, held, later):
+        moment = ebm.Now(now.tick + later, held, agent.problem.dt)
+        return agent.filter(agent.problem, state, action, moment)
+
+    later = jnp.arange(len(actions))
+    sent, changed = jax.vmap(passed)(states, actions, held, later)
+    sent = jnp.where(jnp.isfinite(sent), sent, actions)
+    first = jnp.argmax(changed)
+    sent = jnp.where((later >= jnp.where(jnp.any(changed), first, len(actions)))[:, None], sent[first], actions)
+    return agent.problem.project(sent, now)
