@@ -98,7 +98,11 @@ def no_plan(planner: AbstractPlanner, problem: ebm.AbstractProblem, state: PyTre
 
 
 def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:
-    """Raise a `ValueError` that names what is missing."""
+    """Raise a `ValueError` that names what is missing, or where numbers are float64, which only an agent puts right."""
+    if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ValueError(
+            f"{type(planner).__name__} plans in float32, and `jax_enable_x64` is set. Put it into a `planners.Agent`, or use `jax.enable_x64(False)`."
+        )
     missing = sorted(planner.requires - problem.provides)
     if missing:
         raise ValueError(

@@ -275,6 +275,11 @@ def test_double_precision_around_it_changes_nothing(planner):
     assert [leaf.dtype for leaf in jax.tree.leaves(memory)] == [leaf.dtype for leaf in jax.tree.leaves(after)]
 
 
+def test_double_precision_without_an_agent_is_refused():
+    with jax.enable_x64(True), pytest.raises(ValueError, match="Agent"):
+        planners.MPPI(4).init(lower_problem(), at(0.0), key=KEY)
+
+
 BAD = [
     (lambda: planners.MPPI(4, noise=np.nan), "noise"),
     (lambda: planners.MPPI(4, num_knots=2.5), "num_knots"),
