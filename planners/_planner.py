@@ -100,9 +100,8 @@ def no_plan(planner: AbstractPlanner, problem: ebm.AbstractProblem, state: PyTre
 def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:
     """Raise a `ValueError` that names what is missing, or where numbers are float64, which only an agent puts right."""
     if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ValueError(
-            f"{type(planner).__name__} plans in float32, and `jax_enable_x64` is set. Put it into a `planners.Agent`, or use `jax.enable_x64(False)`."
-        )
+        name = type(planner).__name__
+        raise ValueError(f"{name} plans in float32, and `jax_enable_x64` is set. Put it into a `planners.Agent`, or unset it around it.")
     missing = sorted(planner.requires - problem.provides)
     if missing:
         raise ValueError(
