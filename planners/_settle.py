@@ -10,6 +10,8 @@ import ebm
 
 from ._planner import RESULTS
 
+ROUNDING = 1e-5  # of half the action box
+
 
 def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count action"], result: RESULTS) -> Float[Array, "count action"]:
     """The first actions of a plan with that result, or the fallback's held, behind the filter: finite and inside the limits in any case.
@@ -28,12 +30,10 @@ def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count
     held = jnp.concatenate([now.previous_action[None], actions[:-1]])
 
     def passed(state, action, held, later):
-        moment = ebm.Now(now.tick + later, held, agent.problem.dt)
-        return agent.filter(agent.problem, state, action, moment)
+        return agent.filter(agent.problem, state, action, ebm.Now(now.tick + later, held, agent.problem.dt))[0]
 
-    later = jnp.arange(len(actions))
-    sent, changed = jax.vmap(passed)(states, actions, held, later)
+    sent = jax.vmap(passed)(states, actions, held, jnp.arange(len(actions)))
     sent = jnp.where(jnp.isfinite(sent), sent, actions)
-    first = jnp.argmax(changed)
-    sent = jnp.where((later >= jnp.where(jnp.any(changed), first, len(actions)))[:, None], sent[first], actions)
-    return agent.problem.project(sent, now)
+    changed = jnp.any(jnp.abs(sent - actions) > ROUNDING * agent.problem.action_space.half_range, axis=1)
+    void = jnp.cumsum(changed) > 0
+    return agent.problem.project(jnp.where(void[:, None], sent[jnp.argmax(changed)], actions), now)
