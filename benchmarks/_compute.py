@@ -21,7 +21,7 @@ from ._budget import Cost
 from ._episodes import Stop
 from ._plots import curve
 from ._poses import POSES
-from ._recommended import accepted, make
+from ._recommended import LEFT_OUT, accepted, make
 from ._record import Record
 from ._row import Row
 from ._session import bar
@@ -31,7 +31,6 @@ from ._suite import fitted
 BUDGETS = (1000, 2000, 4000, 8000, 16000, 32000)  # model steps a replan
 CHUNK = 20  # replans that are compiled into one program, and between which one may stop
 FLOORS = ("zero", "random")
-LEFT_OUT = ("lagrangian", "event")  # without guardrails it is `gradient`; `icem`, at fewer moments
 
 
 class Episodes(NamedTuple):

@@ -59,6 +59,9 @@ def make(planner: str, options: dict[str, Any], box: Any = None) -> Any:
     return planners.planner(planner, **options)
 
 
+LEFT_OUT = ("lagrangian", "event")  # of tables of all planners: without guardrails `gradient`, and `icem` at fewer moments
+
+
 def accepted(planner: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that this planner has."""
     known = inspect.signature(importlib.import_module("planners").PLANNERS[planner]).parameters

@@ -18,7 +18,7 @@ from ._settle import settle
 
 LONGEST = 1e6  # s that may pass between two calls
 MOST_TICKS = 2.0**30  # control periods that may
-ROUNDING = 1e-3  # control periods by which one may be short and counts as whole
+ON_TICK = 1e-3  # control periods by which one may be short and counts as whole
 
 
 class AgentState(eqx.Module):
@@ -108,7 +108,7 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
     past = memory.part + jnp.minimum(elapsed / problem.dt, MOST_TICKS)
-    whole = jnp.floor(past + ROUNDING)
+    whole = jnp.floor(past + ON_TICK)
     ticks = jnp.minimum(whole.astype(jnp.int32), jnp.iinfo(jnp.int32).max - memory.tick)  # a clock that is full stands still
     return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks, jnp.maximum(past - whole, 0.0))
 

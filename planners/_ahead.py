@@ -76,16 +76,17 @@ class Ahead:
         sensed = self.agent.perceiver.sense(self.agent.problem.model, observation)
         return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, sensed)
 
-    def begin(self, observation: Any, seed: int) -> None:
-        """Forget everything, and make a first plan. Observations are what the perceiver has sensed."""
-        self.durations.clear()
-        self.rounds.clear()
-        self.plans, self.made, self.late = (), 0, 0
-        self.limits.reset()
-        self._memory = self.agent.init(key=jax.random.key(seed))
-        self._began = self.clock()
-        self.think(observation, self._began)
-        self.late = 0
+    def begin(self, sensed: Any, seed: int) -> None:
+        """Forget everything, compile, and make a first plan."""
+        for _ in range(2):  # the first one compiles
+            self.durations.clear()
+            self.rounds.clear()
+            self.plans, self.made, self.late = (), 0, 0
+            self.limits.reset()
+            self._memory = self.agent.init(key=jax.random.key(seed))
+            self._began = self.clock()
+            self.think(sensed, self._began)
+            self.late = 0
 
     def due(self, effect: float) -> Published | None:
         """The newest plan that has begun by then; a plan made ahead of time waits for its moment."""
@@ -102,8 +103,8 @@ class Ahead:
         tick = math.floor((now + self.latency - self._began) / self.agent.problem.dt + EARLY)
         return self.limits.keep(action, tick, now)
 
-    def think(self, observation: Any, seen: float) -> None:
-        """Make one plan and publish it."""
+    def think(self, sensed: Any, seen: float) -> None:
+        """Make one plan from what was sensed at the time `seen`, and publish it."""
         began, dt = self.clock(), self.agent.problem.dt
         expected = float(np.percentile(list(self.durations) or [0.0], CAUTION)) if self.deadline is None else self.deadline
         wait = began + expected + self.latency - seen if self.compensate else 0.0
@@ -115,7 +116,7 @@ class Ahead:
         held = self._sent(effect - 0.5 * dt) if ahead else self._memory.action
         elapsed = effect - self.plans[0].begins if self.plans else 0.0
         tick = max(round((effect - self._began) / dt), 0)
-        state, memory = foresee(self.agent, to_arrays(observation), self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
+        state, memory = foresee(self.agent, to_arrays(sensed), self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
         now = ebm.Now(tick, held, max(elapsed, 0.0))
         plan, actions, plan_state = replan(self.agent, state, self._memory.plan_state, now)
         actions = np.asarray(actions)

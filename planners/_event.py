@@ -12,8 +12,7 @@ import ebm
 
 from ._checks import check_kinds, check_numbers
 from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, no_plan
-
-ROUNDING = 1e-5  # of half the action box
+from ._settle import differs
 
 
 class EventState(eqx.Module):
@@ -21,7 +20,7 @@ class EventState(eqx.Module):
 
     inner: Any
     plan: Plan
-    goals: list[Array]
+    goals: Any
     planned: Bool[Array, ""]
     age: Float[Array, ""]
 
@@ -76,10 +75,9 @@ class EventTriggered(AbstractPlanner):
         gap = jnp.max(jnp.abs(problem.model.difference(foreseen, state)), initial=0.0)
         follow = plan_state.planned & (gap <= self.tolerance) & (index >= 0) & (index < jnp.minimum(self.period, self.horizon))
         moved = _moved(last, index, now)
-        executable = jnp.all(jnp.abs(problem.project(moved.actions, now) - moved.actions) <= ROUNDING * problem.action_space.half_range)
+        executable = ~jnp.any(differs(problem.project(moved.actions, now), moved.actions, problem.action_space))
         goals = _goals(problem)
-        wanted = jnp.all(jnp.array([jnp.all(new == old) for new, old in zip(goals, plan_state.goals, strict=True)] or [True]))
-        follow = follow & (last.result == RESULTS.successful) & executable & wanted
+        follow = follow & (last.result == RESULTS.successful) & executable & eqx.tree_equal(goals, plan_state.goals)
 
         def go_on():
             return moved, eqx.tree_at(lambda s: s.age, plan_state, age)
@@ -91,9 +89,9 @@ class EventTriggered(AbstractPlanner):
         return jax.lax.cond(follow, go_on, anew)
 
 
-def _goals(problem: ebm.AbstractProblem) -> list[Array]:
+def _goals(problem: ebm.AbstractProblem) -> list[Any]:
     """The numbers of every goal."""
-    return [jnp.asarray(leaf) for goal in ebm.goals(problem) for leaf in jax.tree.leaves(goal.goal)]
+    return [goal.goal for goal in ebm.goals(problem)]
 
 
 def _moved(plan: Plan, index: Array, now: ebm.Now) -> Plan:

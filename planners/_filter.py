@@ -15,8 +15,6 @@ from ._checks import check_counts
 from ._rank import rank
 from ._retreat import constants
 
-REST = 2  # its place among the simple behaviours
-
 
 class AbstractFilter(eqx.Module):
     """Lets a safe action pass, and changes one that is not. Uses the guardrails of the problem, and nothing of its energy.
@@ -74,6 +72,6 @@ class BackupFilter(AbstractFilter):
         safe = values.finite & (values.violation <= 0)
         passes = jnp.any(safe[: len(behaviours)])
         known = jnp.any(values.finite)
-        sent = tried[jnp.where(known, rank(values).best, len(behaviours) + REST), 0]
+        sent = jnp.where(known, tried[rank(values).best, 0], problem.project(box.rest[None], now)[0])
         sent = jnp.where(passes | ~(known | ebm.all_finite(state)), action, sent)
         return sent, jnp.any(sent != action)

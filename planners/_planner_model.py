@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 import ebm
 
+from ._checks import check_counts
 from ._planner import AbstractPlanner
 
 
@@ -32,10 +33,11 @@ class PlannerModel(ebm.AbstractWorldModel):
     def __init__(
         self, problem: ebm.AbstractProblem, planner: AbstractPlanner, goals: ebm.Box, *, period: int = 10, name: str | None = None
     ):
-        if not isinstance(period, int) or period < 1:
-            raise ValueError(f"`period` must be a positive integer, got {period}. It counts control periods per step.")
         self.problem, self.planner, self.action_space = problem, planner, goals
         self.dt, self.period, self.name = problem.dt * period, period, name
+
+    def __check_init__(self):
+        check_counts(self, period=1)
 
     @property
     def compiler_options(self):

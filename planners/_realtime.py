@@ -69,7 +69,7 @@ class Realtime:
         seed: int = 0,
     ):
         if not (max_age > 0 and 0 <= latency < np.inf and (deadline is None or 0 < deadline < np.inf)):
-            raise ValueError(f"`max_age` and `deadline` must be > 0, `latency` ≥ 0, both latter finite: {max_age}, {deadline}, {latency}.")
+            raise ValueError(f"`max_age` and `deadline` must be > 0, `latency` ≥ 0 and both finite: {max_age}, {deadline}, {latency}.")
         self.max_age, self.latency, self.fallback, self.clock, self.seed = max_age, latency, fallback, clock, seed
         self._ahead = Ahead(agent, latency, deadline, compensate, clock)
         self._news = threading.Event()
@@ -82,9 +82,8 @@ class Realtime:
         if self._thread is not None:
             raise RuntimeError("It is running already. Call `stop` first.")
         self._stopping, self._error, self._stale = False, None, 0
-        for _ in range(2):  # the first one compiles
-            self._seen = observation, self._ahead.sense(observation), self.clock()
-            self._ahead.begin(self._seen[1], self.seed)
+        self._seen = observation, self._ahead.sense(observation), self.clock()
+        self._ahead.begin(self._seen[1], self.seed)
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
         return self
@@ -94,7 +93,8 @@ class Realtime:
         self._stopping = True
         self._news.set()
         if self._thread is not None:
-            self._thread = self._thread.join()
+            self._thread.join()
+            self._thread = None
 
     def __enter__(self) -> "Realtime":
         return self
@@ -103,7 +103,7 @@ class Realtime:
         self.stop()
 
     def observe(self, observation: Any, *, at: float | None = None) -> None:
-        """Tell what was seen just now, or at the time `at` (s on the clock). Never blocks; it may be changed afterwards."""
+        """Tell what was seen just now, or at the time `at` (s on the clock). Never blocks. Afterwards the observation may change."""
         try:
             self._seen = observation, self._ahead.sense(observation), self.clock() if at is None else at
         except Exception as error:  # the control loop must go on, with what was seen before

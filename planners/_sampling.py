@@ -116,7 +116,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         whole, phase, positions = move_on(self.basis, self.horizon, self.knots, problem.dt, plan_state.phase, now.elapsed)
         box = problem.action_space
         anchors = jnp.repeat(constants(box, now.previous_action)[:, None], self.knots, axis=1)
-        seeds = box.clip(self.proposal.seeds(problem, state, now, self.horizon))  # where one is not a number, too
+        seeds = box.clip(self.proposal.seeds(problem, state, now, self.horizon))  # no number becomes one, too
         if seeds.shape[0]:
             anchors = jnp.concatenate([to_knots(self.basis, seeds, self.knots), anchors])
         mean, std, elites = (shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites))

@@ -4,13 +4,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 import ebm
 
 from ._planner import RESULTS
 
 ROUNDING = 1e-5  # of half the action box
+
+
+def differs(actions: Float[Array, "count action"], others: Float[Array, "count action"], box: ebm.Box) -> Bool[Array, " count"]:
+    """Which of the actions differ from the others by more than rounding."""
+    return jnp.any(jnp.abs(actions - others) > ROUNDING * box.half_range, axis=-1)
 
 
 def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count action"], result: RESULTS) -> Float[Array, "count action"]:
@@ -24,8 +29,9 @@ def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count
     actions = agent.problem.project(jnp.where(jnp.isfinite(actions), actions, now.previous_action), now)
     if agent.filter is None:
         return actions
-    states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-    if len(actions) > 1:
+    if len(actions) == 1:
+        states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    else:
         states = agent.problem.model.rollout(state, actions[:-1])
     held = jnp.concatenate([now.previous_action[None], actions[:-1]])
 
@@ -34,6 +40,6 @@ def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count
 
     sent = jax.vmap(passed)(states, actions, held, jnp.arange(len(actions)))
     sent = jnp.where(jnp.isfinite(sent), sent, actions)
-    changed = jnp.any(jnp.abs(sent - actions) > ROUNDING * agent.problem.action_space.half_range, axis=1)
+    changed = differs(sent, actions, agent.problem.action_space)
     void = jnp.cumsum(changed) > 0
     return agent.problem.project(jnp.where(void[:, None], sent[jnp.argmax(changed)], actions), now)

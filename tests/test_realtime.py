@@ -206,7 +206,7 @@ def test_the_loop_survives_what_planning_raises_and_recovers():
     controller.stop()
 
 
-class Calm(ebm.AbstractStageEnergy):
+class Restless(ebm.AbstractStageEnergy):
     """Wants to be far away."""
 
     def stage(self, state, action, previous_action, time):
@@ -221,7 +221,7 @@ def test_every_action_of_a_plan_passes_fallback_and_filter(with_fallback):
     wall = ebm.KeepBelow("joint:slider", -1.0 if with_fallback else 1.0, name="wall")
     options = {"fallback": lambda state, now: jnp.array([1.5])} if with_fallback else {"filter": planners.BackupFilter(40)}
     state = Slider(jnp.float32(0.6), jnp.float32(0.0 if with_fallback else 1.75))
-    careful = planners.Agent(ebm.Problem(Cart(), Calm(), wall), planners.MPPI(6, 32), **options)
+    careful = planners.Agent(ebm.Problem(Cart(), Restless(), wall), planners.MPPI(6, 32), **options)
     memory, world, alone = careful.init(key=jax.random.key(0)), state, []
     clock = [10.0]
     with planners.Realtime(careful, clock=lambda: clock[0]).start(state) as controller:
@@ -238,8 +238,8 @@ def test_every_action_of_a_plan_passes_fallback_and_filter(with_fallback):
 
 def test_limits_of_the_lower_level_are_those_of_a_hierarchy():
     limits = ebm.Box([[-1.0], [0.5], [-2.0]], [[1.0], [1.0], [3.0]])
-    below = ebm.Problem(Cart(), Calm(), rate_limit=50.0, limits=limits)
-    above = ebm.Problem(Cart(dt=0.1), Calm())
+    below = ebm.Problem(Cart(), Restless(), rate_limit=50.0, limits=limits)
+    above = ebm.Problem(Cart(dt=0.1), Restless())
     both = planners.HierarchicalProblem(above, below, lambda state: state)
     for problem in (below, both):
         kept = Limits(problem)

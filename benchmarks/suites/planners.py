@@ -11,13 +11,12 @@ from typing import Any
 
 import planners
 
-from .._recommended import OPTIONS, accepted
+from .._recommended import LEFT_OUT, OPTIONS, accepted
 from .._row import Row
 
 EPISODES, STEPS, FIRST_SEED = 20, 200, 1000
 MILLISECONDS = 20.0
 ORACLE_PERIOD = 5  # control periods for which the oracle follows a plan
-LEFT_OUT = ("lagrangian", "event")  # without guardrails it is `gradient`, and `constraints` is about it; `icem`, at fewer moments
 PLANT = {"plant_mass": 1.2, "friction": 0.8, "max_steps": STEPS, "episodes": EPISODES, "first_seed": FIRST_SEED, "judged": True}
 
 
