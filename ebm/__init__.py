@@ -99,7 +99,7 @@ from ._terms import Terminal as Terminal
 from ._terms import Track as Track
 from ._terms import Upright as Upright
 from ._terms import Velocity as Velocity
-from ._terms import tolerance as tolerance
+from ._tolerance import tolerance as tolerance
 from ._tubelets import Tubelets as Tubelets
 from ._tubelets import tubelets as tubelets
 from ._types import AbstractState as AbstractState

@@ -8,8 +8,9 @@ from jaxtyping import Array, Float
 
 from ._energy import AbstractGoalEnergy
 from ._reading import Reading
-from ._terms import Source, fitting, safe_norm
+from ._terms import Source, fitting
 from ._types import Numbers, to_float, to_positive
+from ._vectors import safe_norm
 
 
 class Approach(AbstractGoalEnergy):

@@ -14,8 +14,9 @@ from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver
 from ._reading import Reading
 from ._stack import stack, unstack
-from ._terms import Source, safe_norm
+from ._terms import Source
 from ._types import Box, Latents, Numbers, to_positive
+from ._vectors import safe_norm
 
 
 class Member(eqx.Module):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._reading import Reading
-from ._terms import Source, _Quadratic, fitting, matching, safe_norm
+from ._terms import Source, _Quadratic, fitting, matching
 from ._types import AbstractState, Numbers, to_float, to_positive
+from ._vectors import safe_norm
 
 
 class AbstractGuardrail(eqx.Module):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ._terms import safe_norm
+from ._vectors import safe_norm
 from .nets import AbstractDecoder, ResidualMLP
 
 EXPECTILE = 0.1  # of the times seen: below a half, because who wanders takes longer than he must

@@ -4,7 +4,6 @@ Quadratic terms are measured in tolerances: one tolerance away from the goal cos
 """
 
 import abc
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +15,10 @@ from jaxtyping import Array, Float
 from ._energy import AbstractGoalEnergy, AbstractStageEnergy, Residual, StageSum
 from ._reading import ORIENTATION, UP, VELOCITY, Reading
 from ._types import AbstractState, Numbers, to_float, to_positive
+from ._vectors import rotation_vector, safe_norm
 
 Source = str | Callable | Reading
 WORLD_UP = (0.0, 0.0, 1.0)
-SMALL = 1e-12
 
 
 class _Quadratic(AbstractStageEnergy):
@@ -331,39 +330,6 @@ class Terminal(AbstractStageEnergy):
         return {f"terminal_{name}": self(x)}
 
 
-def tolerance(
-    x: Float[Array, "*shape"],
-    low: Numbers = 0.0,
-    high: Numbers = 0.0,
-    *,
-    margin: Numbers = 0.1,
-    value_at_margin: float = 0.1,
-) -> Float[Array, "*shape"]:
-    """A soft indicator of `low ≤ x ≤ high`: 1 inside, falling as a Gaussian to `value_at_margin` at a distance of `margin` outside.
-
-    Useful as an energy `1 - tolerance(x)`, which is bounded, where a quadratic would let one bad term drown the others.
-
-    **Arguments:**
-
-    - `x`: any shape and unit; `low`, `high`, `margin` in the same unit.
-    - `value_at_margin`: in (0, 1).
-
-    **Returns:**
-
-    Values in (0, 1], the shape of `x`.
-
-    **Raises:**
-
-    `ValueError` if `value_at_margin` is outside (0, 1).
-
-    Tassa et al. 2018, "DeepMind Control Suite", arXiv:1801.00690.
-    """
-    if not 0.0 < value_at_margin < 1.0:
-        raise ValueError(f"`value_at_margin` must be in (0, 1), got {value_at_margin}. It is the value one margin outside.")
-    outside = jnp.maximum(jnp.maximum(to_float(low) - x, x - to_float(high)), 0.0) / jnp.maximum(to_float(margin), SMALL)
-    return jnp.exp(math.log(value_at_margin) * outside**2)
-
-
 def fitting(goal: Float[Array, " goal"], position: Float[Array, " component"], label: str) -> Float[Array, " component"]:
     """`goal`, one number for all components or one for each, checked against what it is the goal of."""
     return jnp.broadcast_to(goal if goal.shape == (1,) else matching(goal, position, label), position.shape)
@@ -374,24 +340,6 @@ def matching(goal: Float[Array, "..."], position: Float[Array, " component"], la
     if goal.shape != position.shape:
         raise ValueError(f"{label!r} has shape {position.shape}, what it is compared with has shape {goal.shape}. Give one number each.")
     return goal
-
-
-def safe_norm(x: Float[Array, " component"]) -> Float[Array, ""]:
-    """The Euclidean norm, with derivative 0 (not NaN) at 0; NaN of NaN."""
-    square = jnp.sum(x**2)
-    nothing = square <= SMALL**2
-    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, square)))
-
-
-def rotation_vector(a: Float[Array, "4"], b: Float[Array, "4"]) -> Float[Array, "3"]:
-    """The rotation that takes orientation `a` to `b`, in the frame of `a`: axis times angle (rad), the shorter way round."""
-    vector = a[0] * b[1:] - b[0] * a[1:] - jnp.cross(a[1:], b[1:])
-    scalar = jnp.dot(a, b)
-    vector, scalar = jnp.where(scalar < 0, -vector, vector), jnp.abs(scalar)
-    sine = safe_norm(vector)
-    near = sine < 1e-6
-    # Where the quotient is not used its arguments are set to 1, or its derivative there, 0/0, would reach the gradient all the same.
-    return vector * jnp.where(near, 2.0, 2.0 * jnp.arctan2(jnp.where(near, 1.0, sine), scalar) / jnp.where(near, 1.0, sine))
 
 
 def _nothing() -> Float[Array, "0"]:

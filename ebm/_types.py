@@ -37,7 +37,7 @@ def to_positive(x: Numbers, name: str) -> Array:
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
     """Whether every inexact leaf is finite."""
     # 0 · x is 0 or NaN, and a dot product with it is the fastest reduction there is on a CPU
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
     return sum((jnp.dot(0.0 * leaf.ravel(), jnp.ones(leaf.size, leaf.dtype)) for leaf in leaves), jnp.float32(0.0)) == 0.0
 
 
