@@ -147,7 +147,7 @@ def test_a_plan_begins_whole_steps_after_what_was_seen(taken):
 
 @pytest.mark.slow
 def test_a_delayed_cart_stops_at_the_goal_if_the_delay_is_foreseen():
-    latency, errors = 0.1, {}
+    latency, errors = 0.2, {}  # s; at half of it, it stops without foresight as well
     for compensate in (True, False):
         plant = Plant(latency)
         with planners.Realtime(agent(), latency=latency if compensate else 0.0, compensate=compensate).start(plant.state) as controller:
@@ -158,7 +158,7 @@ def test_a_delayed_cart_stops_at_the_goal_if_the_delay_is_foreseen():
                 places.append(float(plant.state.position))
         errors[compensate] = np.max(np.abs(np.array(places) - 1.0))
     assert errors[True] < 0.15
-    assert errors[True] < errors[False]
+    assert errors[True] < 0.5 * errors[False]
 
 
 def test_stale_plans_give_way_to_the_fallback():
