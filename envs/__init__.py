@@ -13,10 +13,10 @@ from ._analytic import cart_pole as cart_pole
 from ._analytic import pendulum as pendulum
 from ._camera import Camera as Camera
 from ._camera import RayImage as RayImage
-from ._camera import draw_lines as draw_lines
 from ._cart_table import CartTableEnv as CartTableEnv
 from ._cart_table import cart_table as cart_table
 from ._disc_reach import DiscReachEnv as DiscReachEnv
+from ._draw_lines import draw_lines as draw_lines
 from ._env import AbstractMujocoEnv as AbstractMujocoEnv
 from ._env import MjcfEnv as MjcfEnv
 from ._gym import READY_MADE as READY_MADE

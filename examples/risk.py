@@ -24,6 +24,11 @@ options = parser.parse_args()
 count = 200 if options.quick else 1000  # worlds to try a plan in
 
 
+def aground(position):
+    """Whether it is on the rock."""
+    return jnp.linalg.norm(position - jnp.array(ROCK), axis=-1) < RADIUS
+
+
 class Place(ebm.AbstractState):
     """Where the boat is, m."""
 
@@ -47,8 +52,7 @@ class Boat(ebm.AbstractWorldModel):
 
     def step(self, state, action, latents=None):
         current = 0.0 if latents is None else CURRENT * latents.episode
-        aground = jnp.sum(state.position**2) < RADIUS**2
-        return Place(state.position + jnp.where(aground, 0.0, self.dt * (action + current)))
+        return Place(state.position + jnp.where(aground(state.position), 0.0, self.dt * (action + current)))
 
 
 boat, start = Boat(), Place(jnp.array(START))
@@ -66,18 +70,16 @@ def plan(problem):
 
 
 figure, panels = plt.subplots(2, 2, figsize=(10, 5.2), sharex=True, sharey=True, layout="constrained")
-aground = {}
+share = {}
 for (name, risk), colour, axes in zip(RISKS.items(), COLOURS, panels.flat, strict=True):
     ways = np.asarray(plan(ebm.Problem(boat, energy, risk=risk, num_latents=64)))
-    aground[name] = 100 * (np.linalg.norm(ways, axis=-1) < RADIUS).any(1).mean()
+    share[name] = 100 * float(aground(ways).any(1).mean())
     axes.add_patch(plt.Circle(ROCK, RADIUS, fc="#dddddd", hatch="///", ec="#666666"))
     axes.plot(*ways[:100].T, color=colour, lw=0.6, alpha=0.5)
     axes.plot(*GOAL, "k*", ms=12)
-    axes.set_title(f"{name} counts: aground in {aground[name]:.1f} % of the worlds", fontsize=10, color=colour)
+    axes.set_title(f"{name} counts: aground in {share[name]:.1f} % of the worlds", fontsize=10, color=colour)
     axes.set(aspect="equal", xlim=(-1.8, 2.2), ylim=(-1.5, 1.9))
     axes.spines[["top", "right"]].set_visible(False)
 figure.supxlabel("m, in 100 worlds that were not drawn when it was planned", fontsize=10)
 figure.savefig(options.out / "risk.png", dpi=100)
-print(
-    f"{aground['the worst tenth']:.1f} % run aground when the worst tenth of the worlds counts, {aground['the mean']:.1f} % with the mean."
-)
+print(f"{share['the worst tenth']:.1f} % run aground when the worst tenth of the worlds counts, {share['the mean']:.1f} % with the mean.")

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs._camera import Camera, draw_lines
+from envs import Camera, draw_lines
 
 EYE_HEIGHT = 3.0  # m
 TILE = 0.5  # m, side of a checker texture

@@ -6,7 +6,6 @@ import pytest
 from worlds import counted, now, point, trajectory, weak
 
 import ebm
-from ebm._types import all_finite
 
 BOX = ebm.Box([-1.0, 0.0], [1.0, 3.0])
 
@@ -143,5 +142,5 @@ def test_readings_keep_leading_axes():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_what_is_finite_may_come_from_numpy_in_any_precision(dtype):
-    found = jax.jit(lambda: [all_finite({"a": np.array(value, dtype), "b": 3}) for value in ([1.0, 2.0], [1.0, np.nan], [np.inf])])()
+    found = jax.jit(lambda: [ebm.all_finite({"a": np.array(value, dtype), "b": 3}) for value in ([1.0, 2.0], [1.0, np.nan], [np.inf])])()
     assert [bool(value) for value in found] == [True, False, False]
