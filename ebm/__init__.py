@@ -1,113 +1,122 @@
 """Energies, guardrails, world models and problems: what is wanted, what must never happen, and what actions lead to."""
 
+from typing import TYPE_CHECKING
+
 from . import _neighbours as _neighbours  # first: it refuses strangers of our names
 
 # isort: split
-from ._approach import Approach as Approach
-from ._average import Average as Average
-from ._diagnose import action_sensitivity as action_sensitivity
-from ._diagnose import effective_rank as effective_rank
-from ._diagnose import lidar as lidar
-from ._diagnose import participation_ratio as participation_ratio
-from ._diagnose import probe as probe
-from ._diagnose import rank_correlation as rank_correlation
-from ._diagnose import relative_error as relative_error
-from ._diagnose import spectrum_decay as spectrum_decay
-from ._diagnose import within_share as within_share
-from ._displacement import Displacement as Displacement
-from ._displacement import Pursuit as Pursuit
-from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
-from ._energy import AbstractEnergy as AbstractEnergy
-from ._energy import AbstractGoalEnergy as AbstractGoalEnergy
-from ._energy import AbstractStageEnergy as AbstractStageEnergy
-from ._ensemble import Disagreement as Disagreement
-from ._ensemble import Ensemble as Ensemble
-from ._ensemble import Member as Member
-from ._ensemble import Nominal as Nominal
-from ._ensemble import independently as independently
-from ._fit import Progress as Progress
-from ._fit import Trainer as Trainer
-from ._fit import fit as fit
-from ._fit_together import fit_together as fit_together
-from ._guardrail import AbstractGuardrail as AbstractGuardrail
-from ._guardrail import KeepAbove as KeepAbove
-from ._guardrail import KeepApart as KeepApart
-from ._guardrail import KeepBelow as KeepBelow
-from ._guardrail import KeepInside as KeepInside
-from ._guardrail import Penalty as Penalty
-from ._guardrail import Tightened as Tightened
-from ._hdf5 import read_hdf5 as read_hdf5
-from ._hdf5 import write_hdf5 as write_hdf5
-from ._heads import Reachability as Reachability
-from ._heads import TimeToReach as TimeToReach
-from ._heads import decoder_loss as decoder_loss
-from ._heads import draw_pairs as draw_pairs
-from ._heads import reachability_loss as reachability_loss
-from ._heads import time_to_reach_loss as time_to_reach_loss
-from ._jepa import JEPA as JEPA
-from ._jepa import Encoded as Encoded
-from ._jepa import trainable as trainable
-from ._latent_loss import latent_loss as latent_loss
-from ._losses import Joint as Joint
-from ._losses import Steps as Steps
-from ._losses import displacement_loss as displacement_loss
-from ._losses import joint_loss as joint_loss
-from ._losses import prediction_loss as prediction_loss
-from ._masking import Blocks as Blocks
-from ._masking import hide as hide
-from ._model import AbstractWorldModel as AbstractWorldModel
-from ._model import Feedback as Feedback
-from ._model import Linearization as Linearization
-from ._perceive import AbstractPerceiver as AbstractPerceiver
-from ._perceive import Direct as Direct
-from ._problem import AbstractProblem as AbstractProblem
-from ._problem import Evaluation as Evaluation
-from ._problem import Problem as Problem
-from ._problem import goal_axes as goal_axes
-from ._problem import goals as goals
-from ._reading import Reading as Reading
-from ._reading import readings as readings
-from ._recordings import Recordings as Recordings
-from ._recurrent import Filtering as Filtering
-from ._recurrent import FilteringPictures as FilteringPictures
-from ._recurrent import RecurrentJEPA as RecurrentJEPA
-from ._recurrent import Remembered as Remembered
-from ._recurrent_loss import JointRecurrent as JointRecurrent
-from ._remaining import Remaining as Remaining
-from ._representation import Representation as Representation
-from ._risk import AbstractRisk as AbstractRisk
-from ._risk import BestCase as BestCase
-from ._risk import CVaR as CVaR
-from ._risk import Entropic as Entropic
-from ._risk import Mean as Mean
-from ._risk import WorstCase as WorstCase
-from ._search import AbstractSearch as AbstractSearch
-from ._search import Ranking as Ranking
-from ._search import pick as pick
-from ._search import search as search
-from ._serialize import CheckpointError as CheckpointError
-from ._serialize import load as load
-from ._serialize import read_about as read_about
-from ._serialize import save as save
-from ._surprise import surprise as surprise
-from ._terms import Effort as Effort
-from ._terms import Orientation as Orientation
-from ._terms import Posture as Posture
-from ._terms import Reach as Reach
-from ._terms import Smoothness as Smoothness
-from ._terms import Terminal as Terminal
-from ._terms import Track as Track
-from ._terms import Upright as Upright
-from ._terms import Velocity as Velocity
-from ._tolerance import tolerance as tolerance
-from ._tubelets import Tubelets as Tubelets
-from ._tubelets import tubelets as tubelets
-from ._types import AbstractState as AbstractState
-from ._types import Box as Box
-from ._types import Discrete as Discrete
-from ._types import Latents as Latents
-from ._types import Now as Now
-from ._types import Trajectory as Trajectory
-from ._types import all_finite as all_finite
-from ._types import concrete as concrete
-from ._types import to_float as to_float
+from ._lazy import on_first_use as on_first_use
+
+__getattr__, __dir__ = on_first_use(__name__)  # loads these:
+
+if TYPE_CHECKING:
+    from . import nets as nets
+    from . import objectives as objectives
+    from ._approach import Approach as Approach
+    from ._average import Average as Average
+    from ._diagnose import action_sensitivity as action_sensitivity
+    from ._diagnose import effective_rank as effective_rank
+    from ._diagnose import lidar as lidar
+    from ._diagnose import participation_ratio as participation_ratio
+    from ._diagnose import probe as probe
+    from ._diagnose import rank_correlation as rank_correlation
+    from ._diagnose import relative_error as relative_error
+    from ._diagnose import spectrum_decay as spectrum_decay
+    from ._diagnose import within_share as within_share
+    from ._displacement import Displacement as Displacement
+    from ._displacement import Pursuit as Pursuit
+    from ._energy import AbstractConditionalEnergy as AbstractConditionalEnergy
+    from ._energy import AbstractEnergy as AbstractEnergy
+    from ._energy import AbstractGoalEnergy as AbstractGoalEnergy
+    from ._energy import AbstractStageEnergy as AbstractStageEnergy
+    from ._ensemble import Disagreement as Disagreement
+    from ._ensemble import Ensemble as Ensemble
+    from ._ensemble import Member as Member
+    from ._ensemble import Nominal as Nominal
+    from ._ensemble import independently as independently
+    from ._fit import Progress as Progress
+    from ._fit import Trainer as Trainer
+    from ._fit import fit as fit
+    from ._fit_together import fit_together as fit_together
+    from ._guardrail import AbstractGuardrail as AbstractGuardrail
+    from ._guardrail import KeepAbove as KeepAbove
+    from ._guardrail import KeepApart as KeepApart
+    from ._guardrail import KeepBelow as KeepBelow
+    from ._guardrail import KeepInside as KeepInside
+    from ._guardrail import Penalty as Penalty
+    from ._guardrail import Tightened as Tightened
+    from ._hdf5 import read_hdf5 as read_hdf5
+    from ._hdf5 import write_hdf5 as write_hdf5
+    from ._heads import Reachability as Reachability
+    from ._heads import TimeToReach as TimeToReach
+    from ._heads import decoder_loss as decoder_loss
+    from ._heads import draw_pairs as draw_pairs
+    from ._heads import reachability_loss as reachability_loss
+    from ._heads import time_to_reach_loss as time_to_reach_loss
+    from ._jepa import JEPA as JEPA
+    from ._jepa import Encoded as Encoded
+    from ._jepa import trainable as trainable
+    from ._latent_loss import latent_loss as latent_loss
+    from ._losses import Joint as Joint
+    from ._losses import Steps as Steps
+    from ._losses import displacement_loss as displacement_loss
+    from ._losses import joint_loss as joint_loss
+    from ._losses import prediction_loss as prediction_loss
+    from ._masking import Blocks as Blocks
+    from ._masking import hide as hide
+    from ._model import AbstractWorldModel as AbstractWorldModel
+    from ._model import Feedback as Feedback
+    from ._model import Linearization as Linearization
+    from ._perceive import AbstractPerceiver as AbstractPerceiver
+    from ._perceive import Direct as Direct
+    from ._problem import AbstractProblem as AbstractProblem
+    from ._problem import Evaluation as Evaluation
+    from ._problem import Problem as Problem
+    from ._problem import goal_axes as goal_axes
+    from ._problem import goals as goals
+    from ._reading import Reading as Reading
+    from ._reading import readings as readings
+    from ._recordings import Recordings as Recordings
+    from ._recurrent import Filtering as Filtering
+    from ._recurrent import FilteringPictures as FilteringPictures
+    from ._recurrent import RecurrentJEPA as RecurrentJEPA
+    from ._recurrent import Remembered as Remembered
+    from ._recurrent_loss import JointRecurrent as JointRecurrent
+    from ._remaining import Remaining as Remaining
+    from ._representation import Representation as Representation
+    from ._risk import AbstractRisk as AbstractRisk
+    from ._risk import BestCase as BestCase
+    from ._risk import CVaR as CVaR
+    from ._risk import Entropic as Entropic
+    from ._risk import Mean as Mean
+    from ._risk import WorstCase as WorstCase
+    from ._search import AbstractSearch as AbstractSearch
+    from ._search import Ranking as Ranking
+    from ._search import pick as pick
+    from ._search import search as search
+    from ._serialize import CheckpointError as CheckpointError
+    from ._serialize import load as load
+    from ._serialize import read_about as read_about
+    from ._serialize import save as save
+    from ._surprise import surprise as surprise
+    from ._terms import Effort as Effort
+    from ._terms import Orientation as Orientation
+    from ._terms import Posture as Posture
+    from ._terms import Reach as Reach
+    from ._terms import Smoothness as Smoothness
+    from ._terms import Terminal as Terminal
+    from ._terms import Track as Track
+    from ._terms import Upright as Upright
+    from ._terms import Velocity as Velocity
+    from ._tolerance import tolerance as tolerance
+    from ._tubelets import Tubelets as Tubelets
+    from ._tubelets import tubelets as tubelets
+    from ._types import AbstractState as AbstractState
+    from ._types import Box as Box
+    from ._types import Discrete as Discrete
+    from ._types import Latents as Latents
+    from ._types import Now as Now
+    from ._types import Trajectory as Trajectory
+    from ._types import all_finite as all_finite
+    from ._types import concrete as concrete
+    from ._types import to_float as to_float

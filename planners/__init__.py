@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from . import _neighbours as _neighbours  # first: it refuses strangers of our names
 
 # isort: split
-from ._lazy import __dir__ as __dir__
-from ._lazy import __getattr__ as __getattr__  # loads these on first use:
+from ebm import on_first_use
+
+__getattr__, __dir__ = on_first_use(__name__)  # loads these:
 
 if TYPE_CHECKING:
     from ._agent import Agent as Agent

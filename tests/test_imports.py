@@ -127,12 +127,19 @@ def test_import_loads_nothing_it_does_not_need(package, absent):
     assert not loaded_after(f"import {package}") & absent
 
 
+def test_one_planner_loads_neither_the_others_nor_networks():
+    loaded = loaded_after("import ebm, planners; planners.make; ebm.Problem; planners.MPPI")
+    assert not loaded & {"ebm.nets", "ebm.objectives", "ebm._jepa", "planners._cem", "planners._ilqr"}
+
+
 def test_what_is_loaded_on_first_use_is_all_there_and_starts_no_device():
     code = """
-import jax, planners
-assert len(dir(planners)) > 40, dir(planners)
-for name in dir(planners):
-    assert getattr(planners, name) is not None
+import jax, ebm, planners
+assert ebm.nets.Identity and ebm.objectives.Variance
+for package in (ebm, planners):
+    assert len(dir(package)) > 40, dir(package)
+    for name in dir(package):
+        assert getattr(package, name) is not None
 for name in planners.PLANNERS:
     assert callable(planners.PLANNERS[name])
 jax.config.update("jax_num_cpu_devices", 2)  # raises once a device has been started
@@ -162,7 +169,8 @@ def is_re_export(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom) or is_for_types(node):
         return True
     if isinstance(node, ast.Assign):
-        return all(isinstance(target, ast.Name) and target.id in {"__all__", "__version__"} for target in node.targets)
+        names = {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        return names <= {"__all__", "__version__", "__getattr__", "__dir__"}
     if isinstance(node, ast.FunctionDef):
         return node.name in {"__getattr__", "__dir__"}
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
