@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from ._tolerance import tolerance as tolerance
     from ._tubelets import Tubelets as Tubelets
     from ._tubelets import tubelets as tubelets
+    from ._types import LAST_TICK as LAST_TICK
     from ._types import AbstractState as AbstractState
     from ._types import Box as Box
     from ._types import Discrete as Discrete

@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 State = TypeVar("State")
+LAST_TICK = 2**30  # control periods, where clocks stand still: what is planned ahead from there fits into an int32 as well
 Numbers = ArrayLike | Sequence  # also lists and tuples, as people write goals and limits
 
 
@@ -164,12 +165,12 @@ class Now(eqx.Module):
 
     **Arguments:**
 
-    - `tick`: control periods since the episode began, int32; one clock shared by a batch.
+    - `tick`: control periods since the episode began, int32, at most `LAST_TICK`; one clock shared by a batch.
     - `previous_action`: what the actuators hold at this moment, shape (action,).
     - `elapsed`: s since the last plan.
     """
 
-    tick: Int[Array, "..."] = eqx.field(converter=lambda x: jnp.asarray(x, jnp.int32))
+    tick: Int[Array, "..."] = eqx.field(converter=lambda x: jnp.clip(jnp.asarray(x, jnp.int32), -LAST_TICK, LAST_TICK))
     previous_action: Float[Array, "... action"] = eqx.field(converter=to_float)
     elapsed: Float[Array, "..."] = eqx.field(converter=to_float, default=0.0)
 

@@ -11,10 +11,11 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 import ebm
 
+from ._checks import check_kinds
 from ._compile import compiled, float32
 from ._filter import AbstractFilter
 from ._planner import AbstractPlanner, Plan
-from ._settle import settle
+from ._settle import flagged, settle
 
 LONGEST = 1e6  # s that may pass between two calls
 MOST_TICKS = 2.0**30  # control periods that may
@@ -57,6 +58,9 @@ class Agent(eqx.Module):
     perceiver: ebm.AbstractPerceiver = ebm.Direct()
     fallback: Callable[[Any, ebm.Now], Float[Array, " action"]] | None = None
     filter: AbstractFilter | None = None
+
+    def __check_init__(self):
+        check_kinds(self, problem=ebm.AbstractProblem, planner=AbstractPlanner, perceiver=ebm.AbstractPerceiver, filter=AbstractFilter)
 
     def init(self, *, key: Key[Array, ""]) -> AgentState:
         """The state at the start of an episode."""
@@ -103,13 +107,14 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     elapsed = jnp.where(jnp.isfinite(elapsed), jnp.clip(elapsed, 0.0, LONGEST), problem.dt)
     now = ebm.Now(memory.tick, memory.action, elapsed)
     plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
+    plan = flagged(plan)
     action = settle(agent, state, now, plan.actions[:1], plan.result)[0]
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
     past = memory.part + jnp.minimum(elapsed / problem.dt, MOST_TICKS)
     whole = jnp.floor(past + ON_TICK)
-    ticks = jnp.minimum(whole.astype(jnp.int32), jnp.iinfo(jnp.int32).max - memory.tick)  # a clock that is full stands still
+    ticks = jnp.minimum(whole.astype(jnp.int32), ebm.LAST_TICK - memory.tick)  # a clock that is full stands still
     return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks, jnp.maximum(past - whole, 0.0))
 
 

@@ -17,7 +17,7 @@ from ._agent import Agent, to_arrays
 from ._compile import compiled
 from ._limits import EARLY, Limits
 from ._planner import Plan
-from ._settle import settle
+from ._settle import flagged, settle
 
 RECENT = 2048  # planning times that are looked at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
@@ -53,6 +53,7 @@ def foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, commi
 def replan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Plan, Array, Any]:
     """A plan; its actions behind the agent's fallback and filter; and the planner's state."""
     plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
+    plan = flagged(plan)
     return plan, settle(agent, state, now, plan.actions, plan.result), plan_state
 
 
@@ -63,6 +64,8 @@ class Ahead:
     """
 
     def __init__(self, agent: Agent, latency: float, deadline: float | None, compensate: bool, clock: Callable[[], float]):
+        if not isinstance(agent, Agent):
+            raise TypeError(f"`agent` must be a `planners.Agent(problem, planner)`, got {agent!r}.")
         self.agent, self.latency, self.deadline, self.compensate, self.clock = agent, latency, deadline, compensate, clock
         self.limits = Limits(agent.problem)
         self.rest = self.limits.rest

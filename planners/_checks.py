@@ -1,5 +1,6 @@
 """Options that cannot work, found when a planner is made."""
 
+import dataclasses
 import importlib.util
 from typing import Any
 
@@ -22,9 +23,13 @@ def check_counts(of: Any, **least: int) -> None:
 
 
 def check_numbers(of: Any, **limits: tuple[float, float]) -> None:
-    """Raise a `ValueError` for a field with numbers that are not finite, or outside such limits. While being traced, all is well."""
+    """Raise a `ValueError` for a field with numbers that are not finite, or outside such limits, or with several instead of one. While
+    being traced, all is well."""
+    declared = {field.name: getattr(field.type, "dim_str", None) for field in dataclasses.fields(of)}
     for name, (low, high) in limits.items():
         value = getattr(of, name)
+        if declared[name] == "" and np.ndim(value):
+            raise ValueError(f"`{name}` must be one number, got shape {np.shape(value)}.")
         if not ebm.concrete(value):
             continue
         numbers = np.asarray(value)
@@ -35,11 +40,13 @@ def check_numbers(of: Any, **limits: tuple[float, float]) -> None:
 
 
 def check_kinds(of: Any, **kinds: type) -> None:
-    """Raise a `TypeError` for a field that is no such thing; `None` is left to be a default."""
+    """Raise a `TypeError` for a field that is no such thing; `None` may be a default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(of)}
     for name, kind in kinds.items():
         value = getattr(of, name)
-        if value is not None and not isinstance(value, kind):
-            raise TypeError(f"`{name}` must be some `planners.{kind.__name__}`, got {value!r}.")
+        if not isinstance(value, kind) and not (value is None and defaults[name] is None):
+            instance = " (call it to make one)" if isinstance(value, type) and issubclass(value, kind) else ""
+            raise TypeError(f"`{name}` must be some `{kind.__module__.partition('.')[0]}.{kind.__name__}`, got {value!r}{instance}.")
 
 
 def check_fits(of: Any, size: int, *names: str) -> None:

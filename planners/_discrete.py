@@ -24,7 +24,7 @@ def choices_of(problem: ebm.AbstractProblem, choices: ebm.Discrete | None, resol
     if choices is not None:
         if not isinstance(choices, ebm.Discrete):
             raise TypeError(f"`choices` must be a set of actions such as `ebm.Discrete(actions)`, got {choices!r}.")
-        if not choices.actions.shape[0]:
+        if choices.actions.ndim and not choices.actions.shape[0]:
             raise ValueError("`choices` is empty. Give at least one action.")
         if choices.actions.ndim != 2 or choices.actions.shape[1] != box.size:
             raise ValueError(f"`choices` must have shape (choices, {box.size}), got {choices.actions.shape}: one column per actuator.")

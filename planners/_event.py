@@ -11,16 +11,16 @@ from jaxtyping import Array, Bool, Float
 import ebm
 
 from ._checks import check_kinds, check_numbers
-from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, no_plan
+from ._planner import RESULTS, AbstractPlanner, Plan, check_requirements, finish, no_plan
 from ._settle import differs
 
 
 class EventState(eqx.Module):
-    """The inner planner's state, its last plan, the goals it was made for, whether there is one yet, and the time since (s)."""
+    """The inner planner's state, its last plan, what was wished for then, whether there is one yet, and the time since (s)."""
 
     inner: Any
     plan: Plan
-    goals: Any
+    wishes: Any
     planned: Bool[Array, ""]
     age: Float[Array, ""]
 
@@ -29,7 +29,8 @@ class EventTriggered(AbstractPlanner):
     """Follow a plan until it is old, or until the state is not what it foresaw (Heemels, Johansson and Tabuada 2012).
 
     Saves planning time where the model is good; a shove is answered at once. A plan that is not `successful` is never followed, nor one
-    that has left the limits, because these have changed, or because something else was sent meanwhile, nor one for another goal.
+    that has left the limits, because these have changed, or because something else was sent meanwhile, nor one for other goals, weights or
+    guardrails. What is left of a plan, its last action repeated, is imagined anew from where the world is now, and judged by that.
 
     **Arguments:**
 
@@ -58,7 +59,7 @@ class EventTriggered(AbstractPlanner):
         check_requirements(self, problem)
         inner = self.planner.init(problem, state, key=key)
         plan = no_plan(self.planner, problem, state, inner)
-        return EventState(inner, plan, _goals(problem), jnp.array(False), jnp.zeros(()))
+        return EventState(inner, plan, _wishes(problem), jnp.array(False), jnp.zeros(()))
 
     @property
     def adopts(self):
@@ -74,33 +75,24 @@ class EventTriggered(AbstractPlanner):
         foreseen = jax.tree.map(lambda leaf: leaf[jnp.clip(index, 0, self.horizon)], last.trajectory.states)
         gap = jnp.max(jnp.abs(problem.model.difference(foreseen, state)), initial=0.0)
         follow = plan_state.planned & (gap <= self.tolerance) & (index >= 0) & (index < jnp.minimum(self.period, self.horizon))
-        moved = _moved(last, index, now)
-        executable = ~jnp.any(differs(problem.project(moved.actions, now), moved.actions, problem.action_space))
-        goals = _goals(problem)
-        follow = follow & (last.result == RESULTS.successful) & executable & eqx.tree_equal(goals, plan_state.goals)
+        left = last.actions[jnp.clip(jnp.arange(self.horizon) + index, 0, self.horizon - 1)]
+        executable = ~jnp.any(differs(problem.project(left, now), left, problem.action_space))
+        moved = finish(state, left, problem.evaluate(state, left, now, key=jax.random.key(0)))
+        wishes = _wishes(problem)
+        follow = follow & (last.result == RESULTS.successful) & (moved.result == RESULTS.successful)
+        follow = follow & executable & eqx.tree_equal(wishes, plan_state.wishes)
 
         def go_on():
-            return moved, eqx.tree_at(lambda s: s.age, plan_state, age)
+            plan = eqx.tree_at(lambda p: p.upper, moved, last.upper, is_leaf=lambda node: node is None)
+            return plan, eqx.tree_at(lambda s: s.age, plan_state, age)
 
         def anew():
             plan, inner = self.planner.plan(problem, state, plan_state.inner, eqx.tree_at(lambda n: n.elapsed, now, age))
-            return plan, EventState(inner, plan, goals, jnp.array(True), jnp.zeros(()))
+            return plan, EventState(inner, plan, wishes, jnp.array(True), jnp.zeros(()))
 
         return jax.lax.cond(follow, go_on, anew)
 
 
-def _goals(problem: ebm.AbstractProblem) -> list[Any]:
-    """The numbers of every goal."""
-    return [goal.goal for goal in ebm.goals(problem)]
-
-
-def _moved(plan: Plan, index: Array, now: ebm.Now) -> Plan:
-    """What is left of a plan, its last entries repeated."""
-
-    def later(leaf):
-        return leaf[jnp.clip(jnp.arange(leaf.shape[0]) + index, 0, leaf.shape[0] - 1)]
-
-    actions, states = later(plan.actions), jax.tree.map(later, plan.trajectory.states)
-    violations = {name: later(value) for name, value in plan.violations.items()}
-    trajectory = ebm.Trajectory(states, actions, now, plan.trajectory.dt)
-    return eqx.tree_at(lambda p: (p.actions, p.trajectory, p.violations), plan, (actions, trajectory, violations))
+def _wishes(problem: ebm.AbstractProblem) -> Any:
+    """The numbers of every energy and guardrail."""
+    return eqx.filter([getattr(problem, name, None) for name in ("energy", "guardrails")], eqx.is_array)

@@ -62,7 +62,7 @@ class GradientPlanner(AbstractPlanner):
     def __check_init__(self):
         check_counts(self, horizon=1, num_starts=1, num_iterations=1, num_knots=1)
         check_numbers(self, noise=(0.0, np.inf), learning_rate=(0.0, np.inf), penalty=(0.0, np.inf))
-        check_kinds(self, basis=AbstractBasis, combine=AbstractCombination)
+        check_kinds(self, basis=AbstractBasis, combine=AbstractCombination, optimiser=optax.GradientTransformation)
 
     @property
     def requires(self):

@@ -47,6 +47,8 @@ class LatticeSearch(AbstractSequenceSearch):
 
     def __check_init__(self):
         check_numbers(self, cell=(ABOVE_ZERO, np.inf))
+        if self.coordinates is not None and not callable(self.coordinates):
+            raise TypeError(f"`coordinates` must be a function of a state, such as `lambda s: s.position`, got {self.coordinates!r}.")
 
     def search(self, problem, state, choices, now, key):
         del key  # deterministic
@@ -104,7 +106,9 @@ class LatticeSearch(AbstractSequenceSearch):
 
     def _cell(self, state, held) -> UInt32[Array, "2"]:
         """Two numbers that stand for a cell: two different cells share both once in 2⁶⁴."""
-        numbers = ravel_pytree(state)[0] if self.coordinates is None else self.coordinates(state)
+        numbers = ravel_pytree(state if self.coordinates is None else self.coordinates(state))[0]
+        if self.cell.shape not in ((), (1,), numbers.shape):
+            raise ValueError(f"`cell` must be one number or {numbers.size}, one for each coordinate, got shape {self.cell.shape}.")
         cell = jnp.concatenate([jnp.nan_to_num(numbers) / self.cell, held])
         cell = jnp.round(cell).astype(jnp.int32).astype(jnp.uint32)
         odd = np.random.default_rng(0).integers(1 << 31, size=(cell.size, 2), dtype=np.uint32) * 2 + 1

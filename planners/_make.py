@@ -103,9 +103,12 @@ def _custom(name: str) -> type[AbstractPlanner]:
     if not (module and attribute):
         raise ValueError(f"{name!r} must be `module:Class`, such as 'my_planners:Mine'.")
     try:
-        kind = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ValueError(f"{name!r}: the module {module!r} cannot be imported ({error}). Is it on the Python path?") from error
+        home = importlib.import_module(module)
+    except Exception as error:  # whatever a stranger's module raises
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{name!r}: the module {module!r} cannot be imported ({reason}). Is it on the Python path?") from error
+    try:
+        kind = getattr(home, attribute)
     except AttributeError as error:
         raise ValueError(f"{name!r}: the module {module!r} has no {attribute!r}.") from error
     if not (isinstance(kind, type) and issubclass(kind, AbstractPlanner)):

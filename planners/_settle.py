@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 import ebm
 
-from ._planner import RESULTS
+from ._planner import RESULTS, Plan
 
 ROUNDING = 1e-5  # of half the action box
 
@@ -16,6 +17,12 @@ ROUNDING = 1e-5  # of half the action box
 def differs(actions: Float[Array, "count action"], others: Float[Array, "count action"], box: ebm.Box) -> Bool[Array, " count"]:
     """Which of the actions differ from the others by more than rounding."""
     return jnp.any(jnp.abs(actions - others) > ROUNDING * box.half_range, axis=-1)
+
+
+def flagged(plan: Plan) -> Plan:
+    """The plan, which says `nonfinite_plan` if its actions are not finite: not every planner looks."""
+    finite = jnp.all(jnp.isfinite(plan.actions))
+    return eqx.tree_at(lambda p: p.result, plan, RESULTS.where(finite, plan.result, RESULTS.nonfinite_plan))
 
 
 def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count action"], result: RESULTS) -> Float[Array, "count action"]:

@@ -69,7 +69,7 @@ class Subgoals(AbstractPlanner):
         goal = self._goal(problem)
         direct = self._all(goal.goal)
         known = jnp.stack([plan_state.subgoals, direct])
-        whole = jnp.round(now.elapsed / problem.dt).astype(jnp.int32)
+        whole = jnp.round(jnp.clip(now.elapsed / problem.dt, 0.0, self.horizon)).astype(jnp.int32)
         late = jnp.clip(jnp.arange(self.horizon) + whole, 0, self.horizon - 1)
         fallback = problem.project(plan_state.actions[late], now)
 

@@ -231,6 +231,69 @@ def test_a_plan_that_is_followed_stays_in_the_limits():
         state = problem.model.step(state, jnp.array([previous]))
 
 
+def test_a_plan_that_is_followed_says_what_comes_of_it_now():
+    problem = ebm.Problem(Cart(), GOAL, WALL)
+    planner = planners.EventTriggered(planners.MPPI(8, 32), period=4)
+    evaluate, step = eqx.filter_jit(problem.evaluate), eqx.filter_jit(planner.plan)
+    state, memory, followed = at(0.0), planner.init(problem, at(0.0), key=KEY), 0
+    for k in range(9):
+        plan, memory = step(problem, state, memory, now(k))
+        value = evaluate(state, plan.actions, now(k), key=KEY)
+        np.testing.assert_allclose(plan.energy, value.energy, rtol=1e-5)
+        np.testing.assert_allclose(plan.violations["wall"], value.violations["wall"], atol=1e-6)
+        assert bool(plan.result == SUCCESS) == bool(value.violation <= 0)
+        followed += bool(memory.age > 0)
+        state = problem.model.step(state, plan.actions[0])
+    assert followed >= 3
+
+
+@pytest.mark.parametrize("change", ["wall", "weight"])
+def test_a_plan_is_not_followed_when_something_else_is_wished_for(change):
+    problem = ebm.Problem(Cart(), ebm.Reach("joint:slider", 0.5, name="goal") + 0.001 * ebm.Effort(), WALL)
+    planner = planners.EventTriggered(planners.MPPI(8, 32), period=8)
+    step = eqx.filter_jit(planner.plan)
+    _, memory = step(problem, at(0.0), planner.init(problem, at(0.0), key=KEY), now())
+    assert step(problem, at(0.0), memory, now())[1].age > 0
+    heavier = ebm.Reach("joint:slider", 0.5, name="goal") + 0.002 * ebm.Effort()
+    changed = {
+        "wall": ebm.Problem(problem.model, problem.energy, ebm.KeepBelow("joint:slider", 0.2, name="wall")),
+        "weight": ebm.Problem(problem.model, heavier, WALL),
+    }
+    assert step(changed[change], at(0.0), memory, now())[1].age == 0
+
+
+class Careless(planners.AbstractPlanner):
+    """A stranger's planner, whose plans are no numbers, and which does not notice."""
+
+    horizon: int = eqx.field(static=True, default=4)
+
+    def init(self, problem, state, *, key):
+        return None
+
+    def plan(self, problem, state, plan_state, now):
+        good = problem.evaluate(state, jnp.zeros((4, 1)), now, key=KEY)
+        return planners.Plan(jnp.full((4, 1), jnp.nan), good.trajectory, good.energy, good.terms, good.violations, SUCCESS), None
+
+
+def test_a_plan_that_is_no_number_is_said_to_be_none():
+    for fallback, expected in ((None, 0.0), (lambda state, now: jnp.array([-1.5]), -1.5)):
+        agent = planners.Agent(ebm.Problem(Cart(), GOAL), Careless(), fallback=fallback)
+        action, plan, _ = agent.decide(at(0.0), agent.init(key=KEY))
+        assert plan.result == planners.RESULTS.nonfinite_plan
+        np.testing.assert_allclose(action, expected)
+
+
+@pytest.mark.parametrize("planner", [planners.MPPI(4, 8), planners.ILQR(4)], ids=["mppi", "ilqr"])
+def test_a_clock_that_is_full_stands_still(planner):
+    low, high = np.full((3, 1), -5.0), np.full((3, 1), 5.0)
+    high[2:] = 1.0
+    problem = ebm.Problem(Cart(), ebm.Reach("joint:slider", 5.0), limits=ebm.Box(low, high))
+    late = ebm.Now(2**31 - 1, [0.0], 0.02)
+    plan, _ = eqx.filter_jit(planner.plan)(problem, at(0.0), planner.init(problem, at(0.0), key=KEY), late)
+    assert (plan.actions <= 1.0).all()
+    assert (np.diff(plan.trajectory.times) >= 0).all()
+
+
 def test_a_loop_in_real_time_keeps_to_schedules_and_rates():
     clock = [0.0]
     low, high = np.full((10, 1), -5.0), np.full((10, 1), 5.0)
@@ -291,6 +354,18 @@ BAD = [
     (lambda: planners.GradientPlanner(4, learning_rate=-1.0), "learning_rate"),
     (lambda: planners.GradientPlanner(4, combine="pcgrad"), "combine"),
     (lambda: planners.ILQR(4, damping=-1.0), "damping"),
+    (lambda: planners.ILQR(4, damping=[0.1, 0.2]), "damping"),
+    (lambda: planners.MPPI(4, effective=[0.1, 0.2]), "effective"),
+    (lambda: planners.GradientPlanner(4, optimiser="adam"), "optimiser"),
+    (lambda: planners.LatticeSearch(4, coordinates="position"), "coordinates"),
+    (lambda: planners.make("lattice", lower_problem(), horizon=4, cell=[0.1, 0.2, 0.3]).predict(at(0.0)), "cell"),
+    (lambda: planners.make("categorical", lower_problem(), choices=ebm.Discrete(1.0)), "choices"),
+    (lambda: planners.make("mppi", Cart()), "problem"),
+    (lambda: planners.make("mppi", lower_problem(), perceiver="eyes"), "perceiver"),
+    (lambda: planners.Agent(lower_problem(), planners.MPPI), "planner"),
+    (lambda: planners.Agent(lower_problem(), None), "planner"),
+    (lambda: planners.Realtime(lower_problem()), "agent"),
+    (lambda: planners.planner("..x:Y"), "Python path"),
     (lambda: planners.Collocation(4, num_synced=1.5), "num_synced"),
     (lambda: planners.AugmentedLagrangian(planners.MPPI(4), penalty=0.0), "penalty"),
     (lambda: planners.AugmentedLagrangian(planners.EventTriggered(planners.MPPI(4))), "around"),
