@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from ._types import concrete, to_float, to_positive
 
+LEAST, MOST = 1e-30, 1e30  # temperatures with which float32 can reckon
+
 
 class AbstractRisk(eqx.Module):
     """A summary of energies over latent draws."""
@@ -67,8 +69,11 @@ class Entropic(AbstractRisk):
     temperature: Float[Array, ""] = eqx.field(converter=lambda x: to_positive(x, "temperature"), default=1.0)
 
     def __check_init__(self):
-        if concrete(self.temperature) and not bool(jnp.isfinite(self.temperature)):
-            raise ValueError(f"`temperature` must be finite, got {self.temperature}. For the limit of a high one use `ebm.Mean()`.")
+        if concrete(self.temperature) and not LEAST <= float(self.temperature) <= MOST:
+            raise ValueError(
+                f"`temperature` must be finite, from {LEAST:g} to {MOST:g}, got {self.temperature}. "
+                "For the limit of a high one use `ebm.Mean()`, of a low one `ebm.WorstCase()`."
+            )
 
     def __call__(self, energies):
         # From the worst energy, with expm1 and log1p: a logsumexp cancels at high temperatures, where the answer is the mean.

@@ -14,7 +14,7 @@ import numpy as np
 from mujoco.rollout import Rollout
 
 from ._differences import central, row_at, rows_at, rows_of
-from ._parameters import apply
+from ._parameters import apply, possible
 from ._physics import INPUTS, PHYSICS, Layout
 
 TIGHT_TOLERANCE = 1e-14  # of the solvers while differencing: at 1e-12 their noise is still seen in the differences
@@ -188,6 +188,7 @@ class Engine:
         """
         first, sensed = np.asarray(physics), np.asarray(sensors)
         physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
+        parameters = possible(self.parameters, parameters)
         batch = np.broadcast_shapes(physics.shape[:-1], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
         count, horizon = math.prod(batch), actions.shape[-2]
         start, actions = rows_of(physics, batch, 1), rows_of(actions, batch, 2)
@@ -236,6 +237,7 @@ class Engine:
         - `given`: whether to difference `inputs`, and `parameters`, too.
         """
         physics, inputs, actions, parameters = (np.asarray(x, np.float64) for x in (physics, inputs, actions, parameters))
+        parameters = possible(self.parameters, parameters)
         batch = np.broadcast_shapes(physics.shape[:-2], inputs.shape[:-1], actions.shape[:-2], parameters.shape[:-1])
         physics, actions = rows_of(physics, batch, 2), rows_of(actions, batch, 2)
         inputs, parameters = rows_of(inputs, batch, 1, lazy=True), rows_of(parameters, batch, 1, lazy=True)

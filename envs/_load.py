@@ -32,6 +32,7 @@ QUANTITIES = {
     "up": mujoco.mjtSensor.mjSENS_FRAMEZAXIS,
     "spin": mujoco.mjtSensor.mjSENS_FRAMEANGVEL,
 }
+SAME_ACTIONS = (gymnasium.wrappers.ClipAction, gymnasium.wrappers.StickyAction)  # wrappers under which an action means what it meant
 WHOLE = {"com": mujoco.mjtSensor.mjSENS_SUBTREECOM, "velocity:com": mujoco.mjtSensor.mjSENS_SUBTREELINVEL}
 
 Plant = str | os.PathLike | mujoco.MjSpec | gymnasium.Env
@@ -119,6 +120,17 @@ def load(
     return MujocoModel(model, period=period, action_space=action_space, parameters=parameters)
 
 
+def check_actions(env: Any) -> None:
+    """Raise a `ValueError` if a wrapper gives actions another meaning than actuators do: plans would be in the wrong units."""
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.ActionWrapper) and not isinstance(env, SAME_ACTIONS):
+            raise ValueError(
+                f"{type(env).__name__} changes what actions mean, and plans are in the units of the actuators. Plan with the environment "
+                "beneath it (`env.unwrapped`), and send actions to that."
+            )
+        env = env.env
+
+
 def as_env(plant: Any) -> gymnasium.Env | None:
     """The MuJoCo environment that `plant` is or names, or `None` for a file or a spec. One made from an id is the caller's to close."""
     if isinstance(plant, gymnasium.Env):
@@ -130,6 +142,7 @@ def as_env(plant: Any) -> gymnasium.Env | None:
             raise ValueError(f"The environment {plant!r} cannot be made: {_one_line(error)}") from error
     else:
         return None
+    check_actions(env)
     inner: Any = env.unwrapped
     if not isinstance(getattr(inner, "model", None), mujoco.MjModel):
         name = env.spec.id if env.spec else type(inner).__name__

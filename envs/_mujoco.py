@@ -121,13 +121,23 @@ class MujocoModel(ebm.AbstractWorldModel):
 
     def randomise(self, ranges: Mapping[str, tuple[float, float]]) -> "MujocoModel":
         """The same model, uncertain about parameters named at construction: each rollout draws a factor uniformly from `(low, high)`,
-        on top of `parameters`. Use it with `Problem(..., num_latents=..., risk=...)`."""
+        on top of `parameters`. Use it with `Problem(..., num_latents=..., risk=...)`.
+
+        **Raises:**
+
+        `ValueError` for an unknown name, or a range that is no pair of factors.
+        """
         names = self.engine.parameters
         unknown = [name for name in ranges if name not in names]
         if unknown:
             raise ValueError(
                 f"{unknown[0]!r} is not among the parameters {names}. Name it at construction: `parameters={{{unknown[0]!r}: 1.0}}`."
             )
+        for name, pair in ranges.items():
+            if np.shape(pair) != (2,):
+                raise ValueError(f"The range of {name!r} must be a pair (low, high), got {pair!r}.")
+            if ebm.concrete(pair) and not 0.0 <= pair[0] <= pair[1] < np.inf:
+                raise ValueError(f"The range of {name!r} must be (low, high), finite, with 0 <= low <= high, got {pair}.")
         pairs = [ranges.get(name, tuple(np.asarray(self.spread)[:, i])) for i, name in enumerate(names)]
         return eqx.tree_at(lambda model: model.spread, self, ebm.to_float(np.reshape(pairs, (-1, 2)).T))
 

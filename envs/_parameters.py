@@ -8,6 +8,7 @@ import numpy as np
 
 KINDS = ("mass", "friction", "gain", "damping")
 GAINS = (mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtGain.mjGAIN_AFFINE, mujoco.mjtGain.mjGAIN_MUSCLE)
+LEAST_MASS = 1e-9
 MUSCLE_FORCE = slice(2, 4)  # peak force, and the scale it follows from when it is not given
 
 
@@ -17,6 +18,12 @@ def check(model: mujoco.MjModel, names: tuple[str, ...]) -> None:
         kind, rows = _rows(model, name)
         if kind == "gain" and not np.isin(model.actuator_gaintype[rows], GAINS).all():
             raise ValueError(f"{name!r} cannot be scaled: only actuators with fixed, affine or muscle gain can. Name those one by one.")
+
+
+def possible(names: tuple[str, ...], factors: np.ndarray) -> np.ndarray:
+    """Factors, and NaN where a mass would be none: what moves without mass is no world, and MuJoCo raises."""
+    masses = np.array([name.split(":")[0] == "mass" for name in names], bool)
+    return np.where(masses & ~(factors > LEAST_MASS), np.nan, factors)
 
 
 def apply(model: mujoco.MjModel, names: tuple[str, ...], factors: np.ndarray) -> None:

@@ -94,5 +94,6 @@ class EventTriggered(AbstractPlanner):
 
 
 def _wishes(problem: ebm.AbstractProblem) -> Any:
-    """The numbers of every energy and guardrail."""
-    return eqx.filter([getattr(problem, name, None) for name in ("energy", "guardrails")], eqx.is_array)
+    """The numbers of every energy and guardrail, of levels above as well."""
+    own = eqx.filter([getattr(problem, name, None) for name in ("energy", "guardrails")], eqx.is_array)
+    return [own, *([_wishes(problem.upper)] if "upper" in problem.provides else [])]  # pyright: ignore[reportAttributeAccessIssue]

@@ -35,6 +35,9 @@ class HierarchicalPlanner(AbstractPlanner):
     if there were no hierarchy; of both plans the better one of the task itself is taken, guardrails before energy. What stays unreachable
     for `patience` steps is noted (`HierarchicalProblem.notes`), so that the level above looks for another way.
 
+    As long as the level above has planned nothing, because its state or its goal is not finite, the whole task is planned below, and
+    `plan.upper.result` says so.
+
     **Arguments:**
 
     - `upper`, `lower`: any planners, of which `upper` may be hierarchical again.
@@ -77,25 +80,29 @@ class HierarchicalPlanner(AbstractPlanner):
 
     def plan(self, problem, state, plan_state, now):
         parts: Any = problem
-        age, misses, notes = plan_state.age + now.elapsed, plan_state.misses, plan_state.notes
+        elapsed = jnp.where(jnp.isfinite(now.elapsed), jnp.maximum(now.elapsed, 0.0), parts.lower.dt)
+        age, misses, notes = plan_state.age + elapsed, plan_state.misses, plan_state.notes
         here = parts.notes.recall(parts.lift(state), notes)
         # by age, not by the clock: the level above this one may call at any rate
         due = ~plan_state.planned | (misses > 0) | (age >= (self.period - 0.5) * parts.lower.dt)
 
         def anew():
-            held = jnp.where(plan_state.planned, plan_state.plan.action(plan_state.plan.trajectory.now.tick), 0.0)
+            held = jnp.where(plan_state.planned, _held(plan_state.plan, age), 0.0)
             tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
             elapsed = jnp.where(plan_state.planned, age, 0.0)
             plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, held, elapsed))
-            # of a state that is not finite nothing is kept: the next one is planned from as if it were this one
-            return jax.tree.map(lambda a, b: jnp.where(is_plan(plan), a, b), (plan, upper, jnp.zeros_like(age), jnp.array(True)), before)
+            # of a state that is not finite nothing is kept but what is said of it: the next one is planned from as if it were this one
+            kept = _either(is_plan(plan), (plan, upper, jnp.zeros_like(age), jnp.array(True)), before)
+            return (eqx.tree_at(lambda p: p.result, kept[0], plan.result), *kept[1:])
 
         before = plan_state.plan, plan_state.upper, age, plan_state.planned
         above, upper, age, planned = jax.lax.cond(due, anew, lambda: before)
         posed = parts.condition(parts.lower, above, age)
+        if jax.tree.structure(posed) == jax.tree.structure(parts.lower):
+            posed = _either(planned, posed, parts.lower)
         plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
         if self.fallback:
-            reachable = _comes_close(posed, parts.lower, plan)
+            reachable = _comes_close(posed, parts.lower, plan) | ~planned
             known = is_plan(plan)  # a state that is not finite says nothing about what can be reached
             misses = jnp.where(reachable, 0, misses + known)
             there = jax.tree.map(lambda leaf: leaf[1], above.trajectory.states)
@@ -112,6 +119,18 @@ class HierarchicalPlanner(AbstractPlanner):
             plan, lower = jax.lax.cond(reachable, lambda: (plan, lower), flat)
         plan = eqx.tree_at(lambda p: p.upper, plan, above, is_leaf=lambda node: node is None)
         return plan, HierarchicalState(upper, lower, above, planned, age, misses, notes)
+
+
+def _held(plan: Plan, age: Float[Array, ""]) -> Float[Array, " action"]:
+    """The upper action before the one that is due at that age (s) of an upper plan."""
+    begun = jnp.floor(age / plan.trajectory.dt + 1e-3).astype(jnp.int32)
+    held = plan.actions[jnp.clip(begun - 1, 0, plan.actions.shape[0] - 1)]
+    return jnp.where(begun > 0, held, plan.trajectory.now.previous_action)
+
+
+def _either(first: Bool[Array, ""], a: Any, b: Any) -> Any:
+    """One of two trees; leaves that are the same object are left alone."""
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b) if a is not b and eqx.is_array(a) else a, a, b)
 
 
 def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:

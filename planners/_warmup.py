@@ -6,11 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 import ebm
 
-from ._agent import Agent
+from ._agent import Agent, to_arrays
 from ._compile import compiled
 from ._rank import rank
 
@@ -51,18 +52,21 @@ def warmup(
 
     **Raises:**
 
-    `ValueError` if the planner has no `noise` to choose.
+    `ValueError` if the planner has no `noise` to choose, or if there is nothing to choose from.
     """
     problem = agent.problem
     if choose and not hasattr(agent.planner, "noise"):
         raise ValueError(f"{type(agent.planner).__name__} has no `noise` to choose. Call `warmup` without `choose`.")
+    tried = np.asarray(noises, np.float32)
+    if choose and not (tried.ndim == 1 and tried.size and np.isfinite(tried).all() and (tried >= 0).all() and steps >= 1):
+        raise ValueError(f"`noises` must be finite and at least 0, and `steps` at least 1, got {noises} and {steps}.")
     observation = problem.model.example_state() if observation is None else observation
     choice = None
     if choose:
-        sensed = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), agent.perceiver.sense(problem.model, observation))
+        sensed = to_arrays(agent.perceiver.sense(problem.model, observation))
         memory = agent.init(key=jax.random.key(0))
         state, _ = agent.perceiver.observe(problem.model, memory.memory, memory.action, sensed)
-        choice = _try(agent, state, jnp.asarray(noises, jnp.float32), steps)
+        choice = _try(agent, state, jnp.asarray(tried), steps)
         agent = _with_noise(agent, choice.noise)
     jax.block_until_ready(agent.act(observation, agent.init(key=jax.random.key(0)))[0])
     return agent, choice

@@ -141,6 +141,9 @@ def test_validation_says_what_is_wrong():
     assert bool(fast.inside)
     assert float(fast.violations["wall"]) > 0
     assert not bool(fast.valid)
+    several = jax.vmap(check)(jnp.stack([jnp.zeros((100, 1)), jnp.asarray(gentle, jnp.float32), jnp.full((100, 1), jnp.nan)]))
+    np.testing.assert_array_equal(several.valid, [True, False, False])
+    assert np.isinf(several.energy[2])
 
 
 def test_multipliers_move_on_in_time_and_stay_positive():

@@ -142,6 +142,21 @@ def test_more_worlds_than_are_kept_are_still_right(monkeypatch):
     assert len({row.tobytes() for row in np.asarray(together.physics)}) == 16
 
 
+@pytest.mark.parametrize("mass", [0.0, -1.0, 1e-12])
+def test_a_world_without_mass_is_not_finite_and_nothing_is_raised(mass):
+    model = build(ARM, parameters={"mass": 1.0, "gain": 1.0})
+    light = model.with_parameters({"mass": mass})
+    after = light.rollout(begin(model), drive(model, 3))
+    assert np.isnan(after.physics[1:]).all()
+    assert np.isfinite(model.with_parameters({"gain": 0.0}).rollout(begin(model), drive(model, 3)).physics).all()
+
+
+@pytest.mark.parametrize("pair", [0.5, (0.5,), (2.0, 0.5), (-1.0, 1.0), (np.nan, 1.0), (0.0, np.inf)])
+def test_a_range_that_is_none_is_refused(pair):
+    with pytest.raises((ValueError, TypeError), match="range"):
+        build(ARM, parameters={"mass": 1.0, "gain": 1.0}).randomise({"mass": pair})
+
+
 def test_randomised_worlds_are_drawn_by_key_and_shared_by_all_candidates():
     model = build(ARM, parameters={"mass": 1.0, "gain": 1.0}).randomise({"mass": (0.5, 2.0)})
     problem = ebm.Problem(model, ebm.Effort() + ebm.Reach("sensor:tip", [0.3, 0.0, 0.0]), num_latents=4, risk=ebm.WorstCase())

@@ -78,6 +78,17 @@ def test_a_path_a_spec_an_id_and_an_environment_are_all_plants(mjcf):
         assert envs.load(env, period=0.05).dt == pytest.approx(0.05)
 
 
+def test_a_wrapper_that_changes_what_actions_mean_is_refused():
+    with gymnasium.make("Reacher-v5") as env:
+        for wrapper in (
+            gymnasium.wrappers.RescaleAction(env, np.float32(-2.0), np.float32(5.0)),
+            gymnasium.wrappers.TransformAction(env, lambda action: -action, env.action_space),
+        ):
+            with pytest.raises(ValueError, match="unwrapped"):
+                envs.problem(gymnasium.wrappers.TimeLimit(wrapper, 10))
+        assert envs.load(gymnasium.wrappers.ClipAction(env)).action_space.size == 2
+
+
 def test_an_environment_that_load_made_is_closed_and_a_given_one_stays_open(monkeypatch):
     closed = []
     close = MujocoEnv.close

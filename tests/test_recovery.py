@@ -107,6 +107,36 @@ def test_a_hierarchy_is_blind_for_one_step_only(fallback):
     assert int(memory.plan_state.plan.trajectory.now.tick) >= 1  # and the upper level goes on planning
 
 
+@pytest.mark.parametrize("fallback", [True, False])
+def test_below_a_level_that_cannot_plan_the_whole_task_is_planned(fallback):
+    base = hierarchy(goal=0.4)
+    blind = planners.HierarchicalProblem(base.upper.with_goal(np.nan), base.lower, base.lift, planners.Subgoal(name="goal"))
+    planner = planners.HierarchicalPlanner(planners.MPPI(4, 8), planners.MPPI(20, 32), period=5, fallback=fallback)
+    went, *_, memory = drive(blind, planner, 60)
+    assert abs(went[-1] - 0.4) < 0.15
+    assert memory.plan_state.plan.result != SUCCESS
+    *_, memory = drive(base, planner, 6)
+    assert memory.plan_state.plan.result == SUCCESS
+    plan, _ = eqx.filter_jit(planner.plan)(blind, at(0.0), memory.plan_state, now(6, elapsed=0.2))
+    assert plan.result == SUCCESS
+    assert plan.upper.result != SUCCESS  # the plan above has grown old, and no other has come
+
+
+def test_the_level_above_is_told_what_it_holds():
+    base = hierarchy(goal=3.0)
+    slow = ebm.Problem(base.upper.model, base.upper.energy, rate_limit=0.2)  # 0.1 m a step of 0.5 s
+    problem = planners.HierarchicalProblem(slow, base.lower, base.lift, base.condition)
+    planner = planners.HierarchicalPlanner(planners.MPPI(6, 64), planners.MPPI(10, 16), period=75, fallback=False)  # 3 steps above
+    step, state, memory = eqx.filter_jit(planner.plan), at(0.0), planner.init(problem, at(0.0), key=KEY)
+    _, memory = step(problem, state, memory, now(0))
+    before = memory.plan.actions
+    assert abs(float(before[2, 0])) > 0.25
+    plan, memory = step(problem, state, memory, now(75, elapsed=1.5))
+    np.testing.assert_allclose(plan.upper.trajectory.now.previous_action, before[2])
+    plan, memory = step(problem, state, memory, now(76, elapsed=np.nan))
+    assert np.isfinite(memory.age)
+
+
 class Stuck(eqx.Module):
     """Notes how often one was stuck, and where."""
 
@@ -247,6 +277,16 @@ def test_a_plan_that_is_followed_says_what_comes_of_it_now():
     assert followed >= 3
 
 
+def test_a_plan_is_not_followed_for_another_goal_above():
+    problem = hierarchy(goal=0.4)
+    planner = planners.EventTriggered(planners.HierarchicalPlanner(planners.MPPI(4, 8), planners.MPPI(10, 16)), period=8, tolerance=1.0)
+    step = eqx.filter_jit(planner.plan)
+    _, memory = step(problem, at(0.0), planner.init(problem, at(0.0), key=KEY), now())
+    assert step(problem, at(0.0), memory, now())[1].age > 0
+    other = planners.HierarchicalProblem(problem.upper.with_goal(-0.4), problem.lower, problem.lift, problem.condition)
+    assert step(other, at(0.0), memory, now())[1].age == 0
+
+
 @pytest.mark.parametrize("change", ["wall", "weight"])
 def test_a_plan_is_not_followed_when_something_else_is_wished_for(change):
     problem = ebm.Problem(Cart(), ebm.Reach("joint:slider", 0.5, name="goal") + 0.001 * ebm.Effort(), WALL)
@@ -376,6 +416,10 @@ BAD = [
     (lambda: planners.Realtime(planners.Agent(lower_problem(), planners.MPPI(4)), deadline=np.inf), "deadline"),
     (lambda: planners.PlannerModel(lower_problem(), planners.MPPI(4), ebm.Box([0.0], [1.0]), period=2.5), "period"),
     (lambda: ebm.Entropic(np.inf), "temperature"),
+    (lambda: ebm.Entropic(1e38), "temperature"),
+    (lambda: planners.validate(lower_problem(), at(0.0), jnp.zeros((4, 2)), now(), key=KEY), "column"),
+    (lambda: planners.warmup(planners.Agent(lower_problem(), planners.MPPI(4)), choose=True, noises=(np.nan, 0.3)), "noises"),
+    (lambda: planners.warmup(planners.Agent(lower_problem(), planners.MPPI(4)), choose=True, steps=0), "steps"),
     (lambda: planners.OrnsteinUhlenbeck(1.5), "memory"),
     (lambda: planners.BarrierFilter(steps=0), "steps"),
     (lambda: planners.BarrierFilter(rate=5.0), "rate"),
