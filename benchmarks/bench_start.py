@@ -2,7 +2,8 @@
 
 `pytest benchmarks/bench_start.py` starts fresh Python processes, interleaved in one run, with their bytecode in a folder of their own.
 Acceptance: importing `planners`, with all that a first plan needs of it, takes at most 1.15 times as long as importing the libraries it
-stands on (the bare statement loads hardly anything, so it is not what is timed); after it, the first plan takes at most 3 s on the C
+stands on (the bare statement loads hardly anything, so it is not what is timed; Optax is one of them, which not every planner loads, and
+is worth about a fifth of the others); after it, the first plan takes at most 3 s on the C
 engine, and at most 2 s on a world in JAX with a warm compilation cache. Those seconds are for a quiet machine: the least of several
 starts is held to them, and only if nothing else runs. Medians and processor time, which a busy machine stretches less, are recorded.
 """

@@ -3,7 +3,9 @@
 from . import _neighbours as _neighbours  # first: it refuses strangers of our names
 
 # isort: split
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ebm import on_first_use
 
 from ._analytic import CartPole as CartPole
 from ._analytic import CartPoleState as CartPoleState
@@ -55,13 +57,7 @@ from ._two_rooms_env import TwoRoomsEnv as TwoRoomsEnv
 from ._two_rooms_match import TwoRoomsMatch as TwoRoomsMatch
 from ._two_rooms_match import TwoRoomsMatchEnv as TwoRoomsMatchEnv
 
+__getattr__ = on_first_use(__name__)[0]  # MJX is an extra, and slow to import
+
 if TYPE_CHECKING:
     from ._mjx import MjxModel as MjxModel
-
-
-def __getattr__(name: str) -> Any:
-    if name == "MjxModel":  # loaded on first use: MJX is an extra, and slow to import
-        from ._mjx import MjxModel
-
-        return MjxModel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import numpy as np
 
 KINDS = ("mass", "friction", "gain", "damping")
 GAINS = (mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtGain.mjGAIN_AFFINE, mujoco.mjtGain.mjGAIN_MUSCLE)
-LEAST_MASS = 1e-9
+LEAST_MASS = 1e-9  # factor, above which a mass is one
 MUSCLE_FORCE = slice(2, 4)  # peak force, and the scale it follows from when it is not given
 
 
@@ -22,7 +22,7 @@ def check(model: mujoco.MjModel, names: tuple[str, ...]) -> None:
 
 def possible(names: tuple[str, ...], factors: np.ndarray) -> np.ndarray:
     """Factors, and NaN where a mass would be none: what moves without mass is no world, and MuJoCo raises."""
-    masses = np.array([name.split(":")[0] == "mass" for name in names], bool)
+    masses = np.array([_is_mass(name) for name in names], bool)
     return np.where(masses & ~(factors > LEAST_MASS), np.nan, factors)
 
 
@@ -53,10 +53,14 @@ def apply(model: mujoco.MjModel, names: tuple[str, ...], factors: np.ndarray) ->
         else:
             model.dof_damping[rows] *= factor
             model.dof_dampingpoly[rows] *= factor
-    if any(name.split(":")[0] == "mass" for name in names):
+    if any(_is_mass(name) for name in names):
         strength = model.actuator_acc0.copy()  # muscles are as strong as before, whatever they carry
         mujoco.mj_setConst(model, mujoco.MjData(model))
         model.actuator_acc0[:] = strength
+
+
+def _is_mass(name: str) -> bool:
+    return name.partition(":")[0] == "mass"
 
 
 def _rows(model: mujoco.MjModel, name: str) -> tuple[str, np.ndarray]:

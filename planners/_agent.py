@@ -15,7 +15,7 @@ from ._checks import check_kinds
 from ._compile import compiled, float32
 from ._filter import AbstractFilter
 from ._planner import AbstractPlanner, Plan
-from ._settle import flagged, settle
+from ._settle import ask, settle
 
 LONGEST = 1e6  # s that may pass between two calls
 MOST_TICKS = 2.0**30  # control periods that may
@@ -106,8 +106,7 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     state, perceived = agent.perceiver.observe(problem.model, memory.memory, memory.action, observation)
     elapsed = jnp.where(jnp.isfinite(elapsed), jnp.clip(elapsed, 0.0, LONGEST), problem.dt)
     now = ebm.Now(memory.tick, memory.action, elapsed)
-    plan, plan_state = agent.planner.plan(problem, state, memory.plan_state, now)
-    plan = flagged(plan)
+    plan, plan_state = ask(agent, state, memory.plan_state, now)
     action = settle(agent, state, now, plan.actions[:1], plan.result)[0]
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)

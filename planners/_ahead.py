@@ -17,7 +17,7 @@ from ._agent import Agent, to_arrays
 from ._compile import compiled
 from ._limits import EARLY, Limits
 from ._planner import Plan
-from ._settle import flagged, settle
+from ._settle import ask, settle
 
 RECENT = 2048  # planning times that are looked at
 CAUTION = 90  # percentile of recent planning times that the next plan is expected to take
@@ -52,8 +52,7 @@ def foresee(agent: Agent, observation: PyTree, memory: Any, action: Array, commi
 @compiled
 def replan(agent: Agent, state: Any, plan_state: Any, now: ebm.Now) -> tuple[Plan, Array, Any]:
     """A plan; its actions behind the agent's fallback and filter; and the planner's state."""
-    plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
-    plan = flagged(plan)
+    plan, plan_state = ask(agent, state, plan_state, now)
     return plan, settle(agent, state, now, plan.actions, plan.result), plan_state
 
 

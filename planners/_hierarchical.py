@@ -87,7 +87,7 @@ class HierarchicalPlanner(AbstractPlanner):
         due = ~plan_state.planned | (misses > 0) | (age >= (self.period - 0.5) * parts.lower.dt)
 
         def anew():
-            held = jnp.where(plan_state.planned, _held(plan_state.plan, age), 0.0)
+            held = _held(plan_state.plan, age)  # zeros, as in `no_plan`, before there is any
             tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
             elapsed = jnp.where(plan_state.planned, age, 0.0)
             plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, held, elapsed))
@@ -98,7 +98,7 @@ class HierarchicalPlanner(AbstractPlanner):
         before = plan_state.plan, plan_state.upper, age, plan_state.planned
         above, upper, age, planned = jax.lax.cond(due, anew, lambda: before)
         posed = parts.condition(parts.lower, above, age)
-        if jax.tree.structure(posed) == jax.tree.structure(parts.lower):
+        if jax.tree.structure(posed) == jax.tree.structure(parts.lower):  # a condition of one's own may pose another kind of problem
             posed = _either(planned, posed, parts.lower)
         plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
         if self.fallback:

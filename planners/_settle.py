@@ -19,10 +19,12 @@ def differs(actions: Float[Array, "count action"], others: Float[Array, "count a
     return jnp.any(jnp.abs(actions - others) > ROUNDING * box.half_range, axis=-1)
 
 
-def flagged(plan: Plan) -> Plan:
-    """The plan, which says `nonfinite_plan` if its actions are not finite: not every planner looks."""
+def ask(agent: Any, state: PyTree, plan_state: Any, now: ebm.Now) -> tuple[Plan, Any]:
+    """The plan of an agent's planner, and the planner's state. It says `nonfinite_plan` if its actions are not finite: not every planner
+    looks."""
+    plan, plan_state = agent.planner.plan(agent.problem, state, plan_state, now)
     finite = jnp.all(jnp.isfinite(plan.actions))
-    return eqx.tree_at(lambda p: p.result, plan, RESULTS.where(finite, plan.result, RESULTS.nonfinite_plan))
+    return eqx.tree_at(lambda p: p.result, plan, RESULTS.where(finite, plan.result, RESULTS.nonfinite_plan)), plan_state
 
 
 def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count action"], result: RESULTS) -> Float[Array, "count action"]:
