@@ -15,6 +15,8 @@ from ._model import AbstractWorldModel
 from ._risk import AbstractRisk, Mean
 from ._types import Box, Latents, Now, Numbers, Trajectory, all_finite, concrete, to_float
 
+WORST = 1e30  # times its scale: no violation counts for more
+
 
 class Evaluation(eqx.Module):
     """What an action sequence is worth.
@@ -45,11 +47,14 @@ class Evaluation(eqx.Module):
 
     @property
     def mean_violation(self) -> Float[Array, "*batch"]:
-        """The mean positive part over steps, summed over guardrails: what ranks plans when none is feasible."""
+        """The mean positive part over steps, summed over guardrails: what ranks plans when none is feasible.
+
+        An infinite one counts as `WORST`, so that of two plans that reach it the later one is better; +inf if the world was lost.
+        """
         if not self.violations:
             return jnp.zeros_like(self.energy)
-        parts = [jnp.mean(jnp.maximum(v, 0.0), axis=-1) for v in self.violations.values()]
-        return jnp.sum(jnp.stack(parts), axis=0)
+        parts = [jnp.mean(jnp.clip(v, 0.0, WORST), axis=-1) for v in self.violations.values()]
+        return jnp.where(self.finite, jnp.sum(jnp.stack(parts), axis=0), jnp.inf)
 
 
 class AbstractProblem(eqx.Module):
@@ -302,8 +307,8 @@ def _within(limits: Box, space: Box) -> Box:
 
 
 def goals(tree: PyTree) -> list[AbstractGoalEnergy]:
-    """Every energy with a goal in a problem, an energy, or any other tree, in its order."""
-    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, AbstractGoalEnergy))
+    """Every energy with a goal in a problem, an energy, or any other tree, in its order, but none that a world has inside it."""
+    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, AbstractGoalEnergy | AbstractWorldModel))
     return [node for node in nodes if isinstance(node, AbstractGoalEnergy)]
 
 

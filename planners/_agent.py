@@ -14,6 +14,7 @@ import ebm
 from ._checks import check_kinds
 from ._compile import compiled, float32
 from ._filter import AbstractFilter
+from ._limits import EARLY
 from ._planner import AbstractPlanner, Plan
 from ._settle import ask, settle
 
@@ -31,6 +32,7 @@ class AgentState(eqx.Module):
     - `plan_state`: the planner's.
     - `action`: what was sent last.
     - `tick`: whole control periods since the episode began. `part`: of the one that has begun, in [0, 1).
+    - `since`: control periods since the action changed, less those by which that came early. Under a rate limit it changes once in each.
     """
 
     memory: Any
@@ -38,6 +40,7 @@ class AgentState(eqx.Module):
     action: Float[Array, " action"]
     tick: Int[Array, ""]
     part: Float[Array, ""]
+    since: Float[Array, ""]
 
 
 class Agent(eqx.Module):
@@ -67,7 +70,8 @@ class Agent(eqx.Module):
         with float32():
             plan_state, rest = _begin(self, to_arrays(self.problem.model.example_state()), key)
             memory = to_arrays(self.perceiver.init(self.problem.model))
-        return AgentState(memory, plan_state, rest, jnp.asarray(np.int32(0)), jnp.asarray(np.float32(0.0)))
+        tick, part, since = np.int32(0), np.float32(0.0), np.float32(MOST_TICKS)
+        return AgentState(memory, plan_state, rest, jnp.asarray(tick), jnp.asarray(part), jnp.asarray(since))
 
     def act(
         self, observation: PyTree, state: AgentState, *, elapsed: ArrayLike | None = None
@@ -108,13 +112,18 @@ def _decide(agent: Agent, observation: PyTree, memory: AgentState, elapsed: Floa
     now = ebm.Now(memory.tick, memory.action, elapsed)
     plan, plan_state = ask(agent, state, memory.plan_state, now)
     action = settle(agent, state, now, plan.actions[:1], plan.result)[0]
+    periods = jnp.minimum(elapsed / problem.dt, MOST_TICKS)
+    since = jnp.minimum(memory.since + periods, MOST_TICKS)
+    if getattr(problem, "rate_limit", None) is not None:  # what it allows in one control period is allowed once in each
+        action = jnp.where(since >= 1.0 - EARLY, action, memory.action)
+        since = jnp.where(jnp.any(action != memory.action), jnp.minimum(since - 1.0, 0.0), since)
     # a memory that has swallowed a NaN would never recover
     good = ebm.all_finite(perceived)
     perceived = jax.tree.map(lambda new, old: jnp.where(good, new, old), perceived, memory.memory)
-    past = memory.part + jnp.minimum(elapsed / problem.dt, MOST_TICKS)
+    past = memory.part + periods
     whole = jnp.floor(past + ON_TICK)
     ticks = jnp.minimum(whole.astype(jnp.int32), ebm.LAST_TICK - memory.tick)  # a clock that is full stands still
-    return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks, jnp.maximum(past - whole, 0.0))
+    return action, plan, AgentState(perceived, plan_state, action, memory.tick + ticks, jnp.maximum(past - whole, 0.0), since)
 
 
 def to_arrays(observation: PyTree) -> PyTree:

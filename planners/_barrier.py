@@ -12,15 +12,18 @@ from jaxtyping import Array, Float
 import ebm
 
 from ._checks import ABOVE_ZERO, check_counts, check_numbers, need
-from ._filter import AbstractFilter
+from ._filter import AbstractFilter, least_violating, sendable
+from ._retreat import constants
 
 
 class BarrierFilter(AbstractFilter):
     """The nearest action that lets no guardrail's margin shrink faster than by a given share a step: a discrete control barrier.
 
     With the margin h = -violation, it solves `min |u - action|²` so that `h(after) ≥ (1 - rate) h(now)`, linearised around the action, in
-    the box. Smoother than `BackupFilter`, and it foresees less: it needs a margin that the next steps can change, such as one with braking
-    distance in it. If no action can do that, the sum of what is missing is as small as possible.
+    the box, in every world that the problem draws. Smoother than `BackupFilter`, and it foresees less: it needs a margin that the next
+    steps can change, such as one with braking distance in it. If no action can do that, the sum of what is missing is as small as possible,
+    counted for each guardrail in the change of action that it takes. Where a margin or its slope is not finite, the action passes only if
+    it keeps every guardrail for these steps; else hold, rest or an end of the box is sent, whichever violates least.
 
     **Arguments:**
 
@@ -44,15 +47,24 @@ class BarrierFilter(AbstractFilter):
         solver: Any = importlib.import_module("qpax")  # slow to import, and used by nobody else
 
         if not problem.guardrails:
-            return problem.project(action[None], now)[0], jnp.array(False)
+            sent = sendable(problem, action, now)
+            return sent, jnp.any(sent != action)
         box = problem.action_space
         unit = jnp.where(box.half_range > 0, box.half_range, 1.0)
-        action = problem.project(action[None], now)[0]
+        asked, action = action, sendable(problem, action, now)
         kept = jnp.cumprod(jnp.full(self.steps, 1.0 - self.rate))
+        key, draws = jax.random.key(0), getattr(problem.unjudged(), "num_latents", 1)
+        if draws == 1:
+            worlds = jax.tree.map(lambda leaf: leaf[None], problem.model.sample_latents(self.steps, key=key))
+        else:
+            worlds = problem.model.sample_worlds(self.steps, draws, key=key)
 
         def margins(u):
+            return jax.vmap(lambda latents: margins_in(u, latents), axis_size=draws)(worlds).ravel()
+
+        def margins_in(u, latents):
             held = jnp.broadcast_to(action + unit * u, (self.steps, box.size))
-            states = problem.model.rollout(state, held)
+            states = problem.model.rollout(state, held, latents)
             times = (now.tick + jnp.arange(self.steps + 1)).astype(jnp.float32) * problem.dt
 
             def margin(guardrail):
@@ -66,10 +78,17 @@ class BarrierFilter(AbstractFilter):
         left, slope = margins(still), jax.jacfwd(margins)(still)
         usable = jnp.isfinite(left) & jnp.all(jnp.isfinite(slope), axis=1)
         left, slope = jnp.where(usable, left, 1.0), jnp.where(usable[:, None], slope, 0.0)
+        # in units of the change of action; no change within the box is worth more than `most`, so that nothing depends on what is beyond
+        steep, most = jnp.linalg.norm(slope, axis=1), 4.0 * np.sqrt(box.size)
+        steep = jnp.where(steep > 0, steep, 1.0)
+        left, slope = jnp.clip(left / steep, -most, most), slope / steep[:, None]
         low, high = (problem.project(end[None], now)[0] for end in (box.low, box.high))  # what can be sent, rate limits included
         rows = jnp.concatenate([-slope, jnp.eye(box.size), -jnp.eye(box.size)])
         limits = jnp.concatenate([left, (high - action) / unit, (action - low) / unit])
         change = solver.solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
-        needed = jnp.any(left < 0) & jnp.all(jnp.isfinite(change))
-        safe = problem.project((action + unit * jnp.where(needed, change, 0.0))[None], now)[0]
-        return safe, needed
+        solved = jnp.all(jnp.isfinite(change))
+        safe = sendable(problem, action + unit * jnp.where(jnp.any(left < 0) & solved, change, 0.0), now)
+        tried = jnp.repeat(jnp.concatenate([action[None], constants(box, now.previous_action)])[:, None], self.steps, axis=1)
+        blind = ebm.all_finite(state) & ~(jnp.all(usable) & solved)
+        sent = jnp.where(blind, least_violating(problem, state, tried, now)[0], safe)
+        return sent, jnp.any(sent != asked)

@@ -4,7 +4,7 @@ import abc
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 ON_KNOT = 1e-3  # knots; positions this close to a knot are on it, so that rounding never delays a shift
 
@@ -54,10 +54,12 @@ class Cubic(AbstractBasis):
         return _matrix(positions, knots.shape[-2], _catmull_rom) @ knots
 
 
-def to_knots(basis: AbstractBasis, actions: Float[Array, "*batch horizon action"], num_knots: int) -> Float[Array, "*batch knot action"]:
-    """The knots whose curve comes closest to `actions`, which begin on the first knot."""
+def to_knots(
+    basis: AbstractBasis, actions: Float[Array, "*batch horizon action"], num_knots: int, phase: ArrayLike = 0.0
+) -> Float[Array, "*batch knot action"]:
+    """The knots whose curve comes closest to `actions`, which begin `phase` knots after the first one."""
     horizon = actions.shape[-2]
-    curves = basis(jnp.eye(num_knots), jnp.arange(horizon) / basis.spacing(horizon, num_knots))
+    curves = basis(jnp.eye(num_knots), jnp.asarray(phase) + jnp.arange(horizon) / basis.spacing(horizon, num_knots))
     return jnp.linalg.pinv(curves) @ actions
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-SMALL = 1e-12
+SMALL = 1e-12  # of the squared gradients, the largest entry being 1
 
 
 class AbstractCombination(eqx.Module):
@@ -29,6 +29,9 @@ class PCGrad(AbstractCombination):
 
     def __call__(self, gradients, *, key):
         others = jax.random.permutation(key, gradients.shape[0])
+        largest = jnp.max(jnp.abs(gradients), initial=0.0)
+        scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
+        gradients = gradients / scale
 
         def resolve(number):
             def against(g, i):
@@ -38,4 +41,4 @@ class PCGrad(AbstractCombination):
 
             return jax.lax.scan(against, gradients[number], others)[0]
 
-        return jnp.sum(jax.vmap(resolve)(jnp.arange(gradients.shape[0])), axis=0)
+        return scale * jnp.sum(jax.vmap(resolve)(jnp.arange(gradients.shape[0])), axis=0)

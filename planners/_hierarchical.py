@@ -1,5 +1,6 @@
 """Planning on several levels: the upper one decides where to be, the lower one how to get there."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -10,13 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 import ebm
 
 from ._checks import check_counts, check_kinds
-from ._planner import AbstractPlanner, Plan, is_plan, no_plan
+from ._planner import AbstractPlanner, Plan, finish, is_plan, no_plan
 from ._rank import best_of
 
 
 class HierarchicalState(eqx.Module):
-    """Both planners' states, the upper plan, whether there is one, its age (s), for how many steps its subgoals could not be reached, and
-    what is noted of that."""
+    """Both planners' states, the upper plan, whether there is one, its age (s), steps in which its subgoals were not reached, and notes."""
 
     upper: Any
     lower: Any
@@ -87,10 +87,9 @@ class HierarchicalPlanner(AbstractPlanner):
         due = ~plan_state.planned | (misses > 0) | (age >= (self.period - 0.5) * parts.lower.dt)
 
         def anew():
-            held = _held(plan_state.plan, age)  # zeros, as in `no_plan`, before there is any
             tick = jnp.round(now.tick * parts.lower.dt / parts.upper.dt).astype(jnp.int32)
             elapsed = jnp.where(plan_state.planned, age, 0.0)
-            plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, held, elapsed))
+            plan, upper = self.upper.plan(parts.upper, here, plan_state.upper, ebm.Now(tick, _held(plan_state.plan, age), elapsed))
             # of a state that is not finite nothing is kept but what is said of it: the next one is planned from as if it were this one
             kept = _either(is_plan(plan), (plan, upper, jnp.zeros_like(age), jnp.array(True)), before)
             return (eqx.tree_at(lambda p: p.result, kept[0], plan.result), *kept[1:])
@@ -98,9 +97,16 @@ class HierarchicalPlanner(AbstractPlanner):
         before = plan_state.plan, plan_state.upper, age, plan_state.planned
         above, upper, age, planned = jax.lax.cond(due, anew, lambda: before)
         posed = parts.condition(parts.lower, above, age)
-        if jax.tree.structure(posed) == jax.tree.structure(parts.lower):  # a condition of one's own may pose another kind of problem
-            posed = _either(planned, posed, parts.lower)
-        plan, lower = self.lower.plan(posed, state, plan_state.lower, now)
+        if jax.tree.structure(posed) == jax.tree.structure(parts.lower):
+            plan, lower = self.lower.plan(_either(planned, posed, parts.lower), state, plan_state.lower, now)
+        else:  # a condition of one's own may pose another kind of problem, whose terms are not those of the task
+
+            def told(problem):
+                plan, lower = self.lower.plan(problem, state, plan_state.lower, now)
+                task = parts.lower.evaluate(state, plan.actions, now, key=jax.random.key(0))
+                return dataclasses.replace(finish(state, plan.actions, task), upper=plan.upper), lower
+
+            plan, lower = jax.lax.cond(planned, lambda: told(posed), lambda: told(parts.lower))
         if self.fallback:
             reachable = _comes_close(posed, parts.lower, plan) | ~planned
             known = is_plan(plan)  # a state that is not finite says nothing about what can be reached
@@ -117,12 +123,11 @@ class HierarchicalPlanner(AbstractPlanner):
                 return jax.tree.map(lambda a, b: jnp.where(better, a, b), (alone, after), (plan, lower))
 
             plan, lower = jax.lax.cond(reachable, lambda: (plan, lower), flat)
-        plan = eqx.tree_at(lambda p: p.upper, plan, above, is_leaf=lambda node: node is None)
-        return plan, HierarchicalState(upper, lower, above, planned, age, misses, notes)
+        return dataclasses.replace(plan, upper=above), HierarchicalState(upper, lower, above, planned, age, misses, notes)
 
 
 def _held(plan: Plan, age: Float[Array, ""]) -> Float[Array, " action"]:
-    """The upper action before the one that is due at that age (s) of an upper plan."""
+    """The upper action before the one that is due at that age (s) of an upper plan; zeros, as in `no_plan`, before there is any."""
     begun = jnp.floor(age / plan.trajectory.dt + 1e-3).astype(jnp.int32)
     held = plan.actions[jnp.clip(begun - 1, 0, plan.actions.shape[0] - 1)]
     return jnp.where(begun > 0, held, plan.trajectory.now.previous_action)
@@ -140,6 +145,6 @@ def _comes_close(posed: Any, problem: Any, plan: Plan) -> Bool[Array, ""]:
         distances = jax.vmap(goal.distance)(plan.trajectory.states)
         return jnp.min(distances) <= jnp.maximum(goal.tolerance, 0.5 * distances[0])
 
-    pairs = zip(ebm.goals(posed.energy), ebm.goals(problem.energy), strict=True)
-    handed_down = [close(new) for new, old in pairs if new.goal is not old.goal]
+    kept = [goal.goal for goal in ebm.goals(problem.energy)]
+    handed_down = [close(goal) for goal in ebm.goals(posed.energy) if all(goal.goal is not old for old in kept)]
     return jnp.all(jnp.stack(handed_down)) if handed_down else jnp.array(True)

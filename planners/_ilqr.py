@@ -14,10 +14,9 @@ from ._expansion import merit
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._proposal import white
 from ._rank import rank
-from ._retreat import retreats
+from ._retreat import on_the_way, retreats
 from ._steps import steps
 
-SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)  # of the way from what keeps the guardrails to what descent came to
 EASIER, HARDER = 0.3, 10.0  # factors on the damping after a step that helped, or did not
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
 
@@ -131,8 +130,7 @@ class ILQR(AbstractPlanner):
         found = jax.tree.map(lambda leaf, leaves: jnp.concatenate([leaf[None], leaves]), found, later)
         sent, value = ebm.pick(found, rank(found[1]).best)
         if guarded:
-            between = sent + jnp.asarray(SHARES)[:, None, None] * (actions - sent)
-            sent, value = judge(jnp.concatenate([sent[None], between]))[-1]
+            sent, value = judge(on_the_way(problem, sent, actions, now))[-1]
         known = ebm.all_finite(state)
         good = value.finite & known
         gain, memory = (jnp.where(jnp.isfinite(x), x, 0.0) for x in (gain, memory))

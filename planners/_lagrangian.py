@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 import ebm
 
@@ -16,7 +16,7 @@ from ._event import EventTriggered
 from ._multipliers import Multipliers
 from ._planner import AbstractPlanner, check_requirements, finish
 from ._rank import choose
-from ._retreat import retreats
+from ._retreat import on_the_way, retreats
 
 ENOUGH = 0.25  # a round that leaves more than this share of the violation raises the penalty
 STIFFEST = 1e6  # times the first penalty
@@ -24,11 +24,13 @@ HOPELESS = 100.0  # times its scale; of a plan that violates a guardrail by more
 
 
 class LagrangianState(eqx.Module):
-    """The inner planner's state, the last plan, multipliers per guardrail and step, how far time is past the first (steps), and a key."""
+    """The inner planner's state, the last plan, how far time is past its first action (steps), multipliers per guardrail and step, the tick
+    of the first of them, and a key."""
 
     inner: Any
     actions: Float[Array, "horizon action"]
     multipliers: Float[Array, "guardrails horizon"]
+    tick: Int[Array, ""]
     phase: Float[Array, ""]
     key: Key[Array, ""]
 
@@ -38,8 +40,8 @@ class AugmentedLagrangian(AbstractPlanner):
 
     Planners that follow gradients cannot rank by feasibility, and a fixed penalty is either too weak to hold or too stiff to optimise. Each
     round plans with the present multipliers, then raises them where the plan still violates. The best plan by rank is returned, among them
-    retreats from the last one, so in the end a guardrail is never traded. A guardrail that looks at actions sees the one that led to a
-    state, and none at the last state.
+    retreats from the last one and points on the way to where the last round came to, so in the end a guardrail is never traded. A guardrail
+    that looks at actions sees the one that led to a state, and none at the last state.
 
     **Arguments:**
 
@@ -78,7 +80,7 @@ class AugmentedLagrangian(AbstractPlanner):
         nothing = jnp.zeros((len(cast(Any, problem).guardrails), self.horizon))
         inner = self.planner.init(self._relaxed(problem, nothing, self.penalty, jnp.int32(0)), state, key=inner_key)
         rest = jnp.broadcast_to(problem.action_space.rest, (self.horizon, problem.action_space.size))
-        return LagrangianState(inner, rest, nothing, jnp.zeros(()), key)
+        return LagrangianState(inner, rest, nothing, jnp.int32(0), jnp.zeros(()), key)
 
     @property
     def adopts(self):
@@ -93,8 +95,10 @@ class AugmentedLagrangian(AbstractPlanner):
         key, world_key = jax.random.split(plan_state.key)
         whole, phase, _ = move_on(ZeroOrder(), self.horizon, self.horizon, problem.dt, plan_state.phase, now.elapsed)
         rails: tuple[ebm.AbstractGuardrail, ...] = cast(Any, problem).guardrails
-        due = jnp.arange(self.horizon) + whole.astype(jnp.int32)
-        multipliers = jnp.where(due < self.horizon, plan_state.multipliers[:, jnp.clip(due, 0, self.horizon - 1)], 0.0)
+        # by the clock, not by the phase: whoever gives this planner a plan to begin at says nothing of the time that has passed
+        due = jnp.arange(self.horizon) + jnp.clip(now.tick - plan_state.tick, -self.horizon, self.horizon)
+        known = (due >= 0) & (due < self.horizon)
+        multipliers = jnp.where(known, plan_state.multipliers[:, jnp.clip(due, 0, self.horizon - 1)], 0.0)
 
         def improve(carry, elapsed):
             inner, multipliers, penalty, before = carry
@@ -109,15 +113,18 @@ class AugmentedLagrangian(AbstractPlanner):
             penalty = jnp.where(hopeful & (left > ENOUGH * before), stiffer, penalty)
             return (inner, multipliers, penalty, left), finish(state, plan.actions, value)
 
+        def judge(tried):
+            return jax.vmap(lambda actions: finish(state, actions, problem.evaluate(state, actions, now, key=world_key)))(tried)
+
         start = plan_state.inner, multipliers, self.penalty, jnp.zeros(())
         elapsed = jnp.zeros(self.num_rounds).at[0].set(now.elapsed)
         (inner, multipliers, _, _), plans = jax.lax.scan(improve, start, elapsed)
         if rails:
-            safe = retreats(problem, plan_state.actions, whole, now)
-            again = jax.vmap(lambda actions: finish(state, actions, problem.evaluate(state, actions, now, key=world_key)))(safe)
+            last, again = plans.trajectory.actions[-1], judge(retreats(problem, plan_state.actions, whole, now))
             plans = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), plans, again)
+            plans = judge(on_the_way(problem, choose(plans).actions, last, now))
         plan = choose(plans)
-        return plan, LagrangianState(inner, plan.actions, multipliers, phase, key)
+        return plan, LagrangianState(inner, plan.actions, multipliers, now.tick, phase, key)
 
     def _relaxed(self, problem: Any, multipliers: Array, penalty: Array, tick: Array) -> Any:
         """The problem with multipliers in place of guardrails."""

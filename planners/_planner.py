@@ -99,6 +99,10 @@ def no_plan(planner: AbstractPlanner, problem: ebm.AbstractProblem, state: PyTre
 
 def check_requirements(planner: AbstractPlanner, problem: ebm.AbstractProblem) -> None:
     """Raise a `ValueError` that names what is missing, or where numbers are float64, which only an agent puts right."""
+    if problem.action_space.size == 0:
+        raise ValueError(
+            "The model of this problem has no actuators, so there is nothing to plan. Add one, or imagine it with `model.rollout`."
+        )
     if jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         name = type(planner).__name__
         raise ValueError(f"{name} plans in float32, and `jax_enable_x64` is set. Put it into a `planners.Agent`, or unset it around it.")

@@ -13,7 +13,8 @@ from ._planner import AbstractPlanner
 class PlannerModel(ebm.AbstractWorldModel):
     """A world whose actions are goals: a step is what a planner beneath makes of a goal in `period` control periods.
 
-    Lets an upper level plan with what the lower level can really do, at the price of imagining it plan.
+    Lets an upper level plan with what the lower level can really do, at the price of imagining it plan. A state has no clock and no
+    actuators in it: every step begins at the time 0, with the actuators at rest, so the level beneath must want the same at all times.
 
     **Arguments:**
 
@@ -21,6 +22,10 @@ class PlannerModel(ebm.AbstractWorldModel):
     - `goals`: the box that goals are chosen from.
     - `period`: control periods of the level beneath per step.
     - `name`: of the goal, if the problem has several.
+
+    **Raises:**
+
+    `ValueError` for a level beneath whose limits change with time.
     """
 
     problem: ebm.AbstractProblem
@@ -33,6 +38,11 @@ class PlannerModel(ebm.AbstractWorldModel):
     def __init__(
         self, problem: ebm.AbstractProblem, planner: AbstractPlanner, goals: ebm.Box, *, period: int = 10, name: str | None = None
     ):
+        limits = getattr(problem, "limits", None)
+        if limits is not None and limits.low.ndim > 1:
+            raise ValueError(
+                "The level beneath has a box for every control period, and a state does not say which is due. Give it one box."
+            )
         self.problem, self.planner, self.action_space = problem, planner, goals
         self.dt, self.period, self.name = problem.dt * period, period, name
 

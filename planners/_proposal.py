@@ -53,17 +53,21 @@ class Seeded(AbstractProposal):
 
 
 def follow(policy: Callable[[PyTree, Float[Array, ""]], Array]) -> Callable[[Any, PyTree, ebm.Now, int], Array]:
-    """Seeds for `Seeded`: what a policy `(state, time) -> action` does in the plan model, in closed loop. One seed; needs "step"."""
+    """Seeds for `Seeded`: what a policy `(state, time) -> action` does in the plan model, in closed loop inside the limits. One seed; needs
+    "step"."""
 
     def propose(problem, state, now, horizon):
         state = jax.tree.map(jnp.asarray, state)
 
-        def advance(state, t):
-            action = problem.action_space.clip(policy(state, (now.tick + t).astype(jnp.float32) * problem.dt))
+        def advance(carry, t):
+            state, held = carry
+            tick = now.tick + t
+            wanted = policy(state, tick.astype(jnp.float32) * problem.dt)
+            action = problem.project(wanted[None], ebm.Now(tick, held, problem.dt))[0]
             after = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), state, problem.model.step(state, action))
-            return after, action
+            return (after, action), action
 
-        return jax.lax.scan(advance, state, jnp.arange(horizon))[1][None]
+        return jax.lax.scan(advance, (state, now.previous_action), jnp.arange(horizon))[1][None]
 
     return propose
 

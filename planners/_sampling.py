@@ -118,7 +118,7 @@ class AbstractSamplingPlanner(AbstractPlanner, ebm.AbstractSearch):
         anchors = jnp.repeat(constants(box, now.previous_action)[:, None], self.knots, axis=1)
         seeds = box.clip(self.proposal.seeds(problem, state, now, self.horizon))  # no number becomes one, too
         if seeds.shape[0]:
-            anchors = jnp.concatenate([to_knots(self.basis, seeds, self.knots), anchors])
+            anchors = jnp.concatenate([to_knots(self.basis, seeds, self.knots, phase), anchors])
         mean, std, elites = (shift(x, whole) for x in (plan_state.mean, plan_state.std, plan_state.elites))
         start = self.begin(Belief(mean, std, elites, box.low, box.high, anchors), self._initial(problem))
 

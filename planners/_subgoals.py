@@ -74,8 +74,7 @@ class Subgoals(AbstractPlanner):
         fallback = problem.project(plan_state.actions[late], now)
 
         def judge(subgoals):
-            actions, ahead = self._pursue(problem, state, subgoals, goal)
-            actions = problem.project(actions, now)
+            actions, ahead = self._pursue(problem, state, subgoals, goal, now)
             return (subgoals, ahead, actions), problem.evaluate(state, actions, now, key=world_key)
 
         def improve(belief, key):
@@ -96,21 +95,21 @@ class Subgoals(AbstractPlanner):
         actions, ahead = jnp.where(good, actions, fallback), jnp.where(good, ahead, plan_state.subgoals)
         return finish(state, actions, value), SubgoalState(ahead, actions, key)
 
-    def _pursue(self, problem, state, subgoals, goal):
-        """The actions, and the subgoals that are ahead after the first of them: reached ones are replaced by what follows."""
+    def _pursue(self, problem, state, subgoals, goal, now):
+        """The actions, inside the limits, and the subgoals ahead after the first of them: reached ones are replaced by what follows."""
         targets = jnp.concatenate([subgoals, goal.goal[None]])
         last = self.num_subgoals
 
-        def advance(carry, _):
-            state, index = carry
-            action = problem.action_space.clip(self.policy(state, targets[index]))
+        def advance(carry, t):
+            state, held, index = carry
+            action = problem.project(self.policy(state, targets[index])[None], ebm.Now(now.tick + t, held, problem.dt))[0]
             state = problem.model.step(state, action)
             reached = goal.towards(targets[index]).distance(state) <= goal.tolerance
             index = jnp.minimum(index + reached, last)
-            return (state, index), (action, index)
+            return (state, action, index), (action, index)
 
-        first = jax.tree.map(jnp.asarray, state), jnp.int32(0)
-        _, (actions, index) = jax.lax.scan(advance, first, length=self.horizon)
+        first = jax.tree.map(jnp.asarray, state), now.previous_action, jnp.int32(0)
+        _, (actions, index) = jax.lax.scan(advance, first, jnp.arange(self.horizon))
         return actions, targets[jnp.minimum(jnp.arange(last) + index[0], last)]
 
     def _all(self, goal):

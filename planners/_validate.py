@@ -52,11 +52,11 @@ def validate(
 
     **Raises:**
 
-    `ValueError` if the actions do not have one column per actuator.
+    `ValueError` if there are no actions, or they do not have one column per actuator.
     """
     actions, size = ebm.to_float(actions), problem.action_space.size
-    if actions.ndim != 2 or actions.shape[1] != size:
-        raise ValueError(f"`actions` must have shape (horizon, {size}), got {actions.shape}: one column per actuator.")
+    if actions.ndim != 2 or actions.shape[1] != size or not len(actions):
+        raise ValueError(f"`actions` must have shape (horizon, {size}), got {actions.shape}: one row per step, one column per actuator.")
     box, slack = problem.bounds(now, actions.shape[0]), jnp.asarray(tolerance) * problem.action_space.half_range
     good = jnp.all(jnp.isfinite(actions))
     value = problem.evaluate(state, jnp.where(good, actions, 0.0), now, key=key)

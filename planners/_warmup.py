@@ -66,7 +66,7 @@ def warmup(
         sensed = to_arrays(agent.perceiver.sense(problem.model, observation))
         memory = agent.init(key=jax.random.key(0))
         state, _ = agent.perceiver.observe(problem.model, memory.memory, memory.action, sensed)
-        choice = _try(agent, state, jnp.asarray(tried), steps)
+        choice = _try(agent, state, jnp.asarray(tried), int(steps))
         agent = _with_noise(agent, choice.noise)
     jax.block_until_ready(agent.act(observation, agent.init(key=jax.random.key(0)))[0])
     return agent, choice

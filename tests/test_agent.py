@@ -26,6 +26,22 @@ def test_time_counts_control_periods():
         assert int(memory.tick) == tick
 
 
+@pytest.mark.parametrize("share", [1.0, 0.93, 0.2, 0.1])
+def test_a_rate_limit_is_per_second_however_often_one_asks(share):
+    rate, problem = 1.0, envs.pendulum()
+    problem = ebm.Problem(problem.model, problem.energy, rate_limit=rate)
+    agent = planners.Agent(problem, planners.MPPI(horizon=8, num_samples=16))
+    state = envs.PendulumState(jnp.array(2.0), jnp.zeros(()))
+    memory, sent, passed = agent.init(key=jax.random.key(0)), [0.0], [0.0]
+    for _ in range(round(6 / share)):
+        action, memory = agent.act(state, memory, elapsed=share * problem.dt)
+        sent.append(float(action[0]))
+        passed.append(passed[-1] + share * problem.dt)
+    change, most = np.abs(np.diff(sent)), rate * problem.dt
+    assert change.max() > 0.9 * most
+    assert (np.cumsum(change) <= rate * np.array(passed[1:]) + 1.3 * most).all()  # one period's worth at once, and by a quarter early
+
+
 def test_the_same_seed_gives_the_same_actions():
     first, again = (planners.Controller(small_agent(), seed=3) for _ in range(2))
     state = envs.pendulum().model.example_state()

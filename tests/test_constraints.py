@@ -123,6 +123,155 @@ def test_a_backup_policy_is_tried_beside_the_simple_ones():
     assert places.max() <= WALL + 1e-3
 
 
+class Hover(Cart):
+    """Gravity of 1 m/s² against a thrust of 0 to 2 N: at rest it falls."""
+
+    action_space: ebm.Box = ebm.Box([0.0], [2.0])
+
+    def step(self, state, action, latents=None):
+        return super().step(state, action - 1.0)
+
+
+def test_what_was_held_before_does_not_make_another_action_safe():
+    task = ebm.Problem(Hover(dt=0.1), ebm.Effort(), ebm.KeepInside("velocity:joint:slider", -0.1, 0.1, name="speed"))
+    filter = eqx.filter_jit(planners.BackupFilter(horizon=25))
+    for wanted in (1.05, 1.3):
+        state, held = task.model.example_state(), jnp.array([1.0])  # which is safe for ever
+        for tick in range(30):
+            held, _ = filter(task, state, jnp.array([wanted]), ebm.Now(tick, held, task.dt))
+            state = task.model.step(state, held)
+            assert abs(float(state.speed)) <= 0.1 + 1e-5
+
+
+class Unstable(Cart):
+    """Flees from the middle."""
+
+    action_space: ebm.Box = ebm.Box([-1.0], [1.0])
+
+    def step(self, state, action, latents=None):
+        return super().step(state, action + 4.0 * state.position)
+
+
+def test_a_backup_policy_is_asked_where_the_action_leads():
+    task = ebm.Problem(Unstable(dt=0.1), ebm.Effort(), ebm.KeepInside("joint:slider", -0.15, 0.15, name="near"))
+
+    def balance(state, time):
+        return -(8.0 * state.position + 5.0 * state.speed)[None]
+
+    follow = planners.follow(balance)
+    filter = planners.BackupFilter(horizon=30, backup=follow)
+
+    @eqx.filter_jit
+    def go(state, held, tick, wanted):
+        now = ebm.Now(tick, held, task.dt)
+        action, changed = filter(task, state, wanted, now)
+        after = task.model.step(state, wanted)
+        states = task.model.rollout(after, follow(task, after, ebm.Now(tick + 1, wanted, task.dt), 30)[0])
+        return task.model.step(state, action), action, changed & jnp.all(jnp.abs(states.position) <= 0.15)
+
+    state, held, furthest, too_strict = task.model.example_state(), jnp.zeros(1), 0.0, 0
+    for tick in range(100):
+        wanted = jax.random.uniform(jax.random.key(tick // 4), (1,), minval=-1.0, maxval=1.0)
+        state, held, strict = go(state, held, jnp.array(tick), wanted)
+        furthest, too_strict = max(furthest, abs(float(state.position))), too_strict + int(strict)
+    assert furthest <= 0.15 + 1e-4
+    assert too_strict == 0
+
+
+@pytest.mark.parametrize("filter", [planners.BackupFilter(horizon=30), planners.BarrierFilter()], ids=["backup", "barrier"])
+def test_a_filter_says_whenever_it_sends_something_else(filter):
+    task = problem(Stops())
+    for wanted, sent, other in ((99.0, 5.0, True), (np.nan, 0.5, True), (0.5, 0.5, False)):
+        action, changed = filter(task, task.model.example_state(), jnp.array([wanted]), ebm.Now(0, jnp.array([0.5]), task.dt))
+        np.testing.assert_allclose(action, [sent], atol=1e-5)
+        assert bool(changed) == other
+
+
+class Scaled(Stops):
+    """Its scale is anything."""
+
+
+@pytest.mark.parametrize("scale", [1e-3, 100.0])
+def test_no_scale_softens_a_barrier(scale):
+    places, _ = drive(planners.BarrierFilter(), (Scaled(scale=scale),), lambda key: jnp.array([5.0]))
+    assert places.max() <= WALL + 5e-3
+    assert places.max() > 0.8 * WALL
+
+
+class Speeding(Stops):
+    """A speed limit whose slope is no number."""
+
+    def stage(self, state, action, previous_action, time):
+        return state.speed - 0.5 + 0.0 * jnp.sqrt(jnp.maximum(state.position, 0.0))
+
+
+def test_a_barrier_without_a_slope_lets_nothing_pass_that_breaks_it():
+    task = problem(Speeding(scale=1.0))
+    for speed, sent in ((2.0, -5.0), (0.0, 3.0)):
+        state, now = Slider(jnp.zeros(()), jnp.float32(speed)), ebm.Now(0, jnp.zeros(1), task.dt)
+        action, changed = planners.BarrierFilter(rate=1.0, steps=1)(task, state, jnp.array([3.0]), now)
+        np.testing.assert_allclose(action, [sent], atol=1e-5)
+        assert bool(changed) == (sent < 0)
+
+
+class Gain(Cart):
+    """Nobody knows how strong the motor is."""
+
+    def step(self, state, action, latents=None):
+        return super().step(state, action if latents is None else action * jnp.exp(0.5 * latents.episode))
+
+    def sample_latents(self, horizon, *, key):
+        return ebm.Latents(jax.random.normal(key), jnp.zeros((horizon, 1)))
+
+
+def test_a_barrier_holds_in_every_world_that_is_drawn():
+    rails = ebm.KeepBelow("velocity:joint:slider", 0.4, name="speed")
+    task = ebm.Problem(Gain(dt=0.1), ebm.Effort(), rails, num_latents=16)
+    state, now = Slider(jnp.zeros(()), jnp.float32(0.3)), ebm.Now(0, jnp.zeros(1), 0.1)
+    action, changed = planners.BarrierFilter(rate=1.0, steps=1)(task, state, jnp.array([1.0]), now)
+    assert bool(changed)
+    checked = planners.validate(task, state, action[None], now, key=jax.random.key(0))
+    assert float(checked.violations["speed"].max()) <= 5e-3
+
+
+def test_of_plans_that_break_a_guardrail_without_measure_the_later_one_is_better():
+    class Cliff(Stops):
+        def stage(self, state, action, previous_action, time):
+            return jnp.where(state.position > 0.05, jnp.inf, -1.0)
+
+    task = problem(Cliff(), goal=-3.0)
+    state, now = Slider(jnp.zeros(()), jnp.float32(1.0)), ebm.Now(0, jnp.zeros(1), 0.02)
+    action, changed = planners.BackupFilter(horizon=10)(task, state, jnp.array([5.0]), now)
+    assert bool(changed)
+    np.testing.assert_allclose(action, [-5.0])
+
+
+def test_multipliers_around_ilqr_do_not_stand_still_before_a_wall():
+    task, planner = problem(), planners.AugmentedLagrangian(planners.ILQR(50))
+    start = task.model.example_state()
+
+    def advance(carry, tick):
+        state, held, plan_state = carry
+        plan, plan_state = planner.plan(task, state, plan_state, ebm.Now(tick, held, task.dt))
+        after = task.model.step(state, plan.actions[0])
+        return (after, plan.actions[0], plan_state), after.position
+
+    begin = start, jnp.zeros(1), planner.init(task, start, key=jax.random.key(0))
+    places = eqx.filter_jit(lambda: jax.lax.scan(advance, begin, jnp.arange(60))[1])()
+    assert 0.9 * WALL < places.max() <= WALL + 1e-4
+
+
+def test_multipliers_move_on_by_the_clock():
+    task = problem()
+    state, key = task.model.example_state(), jax.random.key(0)
+    adopting = planners.AugmentedLagrangian(planners.GradientPlanner(horizon=30, num_iterations=1), num_rounds=1)
+    ready = adopting.init(task, state, key=key)
+    before = eqx.tree_at(lambda s: s.multipliers, ready, ready.multipliers.at[0, 20].set(500.0))
+    told = adopting.adopt(task, before, jnp.zeros((30, 1)))  # as a planner that refines another's plan is
+    _, after = eqx.filter_jit(adopting.plan)(task, state, told, ebm.Now(4, jnp.zeros(1), 0.0))
+    assert int(jnp.argmax(after.multipliers[0])) == 16
+
+
 def test_validation_says_what_is_wrong():
     task = ebm.Problem(Cart(), ebm.Effort(), ebm.KeepBelow("joint:slider", WALL, name="wall"), rate_limit=20.0)
     state, now = task.model.example_state(), ebm.Now(0, jnp.zeros(1), task.dt)

@@ -129,6 +129,44 @@ def test_a_planner_beneath_is_a_world_above():
     assert abs(float(plan.trajectory.states.position[-1]) - 0.4) < 0.2
 
 
+def with_a_waypoint(lower, plan, age):
+    return ebm.Problem(lower.model, lower.energy + ebm.Reach("joint:slider", plan.trajectory.states.position[1:2], name="waypoint"))
+
+
+def with_other_terms(lower, plan, age):
+    return lower.relaxed(lower.energy + 0.01 * ebm.Effort())
+
+
+def in_a_corridor(lower, plan, age):
+    beyond = plan.trajectory.states.position[1:2] + 0.5
+    return ebm.Problem(lower.model, lower.energy, ebm.KeepBelow("joint:slider", beyond, name="corridor"))
+
+
+@pytest.mark.parametrize("condition", [with_a_waypoint, with_other_terms, in_a_corridor], ids=lambda condition: condition.__name__)
+@pytest.mark.parametrize("fallback", [True, False])
+def test_the_level_above_may_pose_another_kind_of_problem(condition, fallback):
+    usual = hierarchy(1.0)
+    problem = planners.HierarchicalProblem(usual.upper, usual.lower, usual.lift, condition)
+    planner = planners.HierarchicalPlanner(planners.MPPI(8, 32), planners.MPPI(25, 32), period=5, fallback=fallback)
+    state, plans = drive(problem, planner, 100)
+    assert abs(float(state.position) - 1.0) < 0.3
+    assert set(plans[-1].terms) == set(problem.energy.terms(plans[-1].trajectory))  # it is told as the task
+
+
+def test_a_level_beneath_whose_limits_change_is_no_world():
+    lower = ebm.Problem(Cart(), ebm.Reach("joint:slider", 1.0), limits=ebm.Box(jnp.full((3, 1), -1.0), jnp.full((3, 1), 1.0)))
+    with pytest.raises(ValueError, match="one box"):
+        planners.PlannerModel(lower, planners.MPPI(8, 16), ebm.Box([-1.0], [1.0]))
+
+
+def test_a_goal_inside_a_world_is_not_the_task():
+    beneath = planners.PlannerModel(ebm.Problem(Cart(), ebm.Reach("joint:slider", 0.0)), planners.MPPI(8, 16), ebm.Box([-1.0], [1.0]))
+    problem = ebm.Problem(beneath, ebm.Reach("joint:slider", 1.0))
+    assert len(ebm.goals(problem)) == 1
+    moved = problem.with_goal(0.3, "reach")
+    np.testing.assert_allclose(ebm.goals(moved)[0].goal, [0.3])
+
+
 def test_levels_must_be_in_order():
     with pytest.raises(ValueError, match="slower"):
         planners.HierarchicalProblem(lower_problem(), hierarchy().upper, lambda state: state)

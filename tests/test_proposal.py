@@ -51,6 +51,43 @@ def test_a_good_seed_is_found_at_once():
     assert float(plans[1].energy) < 0.5 * float(plans[0].energy)
 
 
+def test_a_seed_is_tried_when_it_is_due():
+    class Line(planners.AbstractProposal):
+        def noise(self, shape, *, key):
+            return jnp.zeros(shape)
+
+        def seeds(self, problem, state, now, horizon):
+            times = (now.tick + jnp.arange(horizon)).astype(jnp.float32) * problem.dt
+            return (4.0 - 3.0 * times)[None, :, None]
+
+    class Alike(ebm.AbstractStageEnergy):
+        def stage(self, state, action, previous_action, time):
+            return jnp.sum((action - (4.0 - 3.0 * time)) ** 2)
+
+        def final(self, state, time):
+            return jnp.zeros(())
+
+    problem = ebm.Problem(Cart(), Alike())
+    planner = planners.PredictiveSampling(24, 16, noise=0.0, proposal=Line())
+    state, plan = problem.model.example_state(), eqx.filter_jit(planner.plan)
+    plan_state, held = planner.init(problem, state, key=jax.random.key(0)), jnp.zeros(1)
+    for tick in range(8):  # a knot every three steps: most plans begin between two
+        found, plan_state = plan(problem, state, plan_state, ebm.Now(tick, held, 0.0 if tick == 0 else problem.dt))
+        held = found.actions[0]
+        np.testing.assert_allclose(held, [4.0 - 3.0 * tick * problem.dt], atol=0.03)
+
+
+def test_a_policy_is_followed_inside_the_limits():
+    problem = ebm.Problem(
+        Cart(), ebm.Reach("joint:slider", 1.0), rate_limit=50.0, limits=ebm.Box(jnp.array([[2.0], [0.5]]), jnp.full((2, 1), 3.0))
+    )
+    state, now = problem.model.example_state(), ebm.Now(0, jnp.zeros(1), 0.02)
+    push = planners.follow(lambda state, time: jnp.where(state.speed < 0.03, 99.0, -99.0)[None])
+    actions = push(problem, state, now, 6)[0]
+    np.testing.assert_allclose(actions, problem.project(actions, now), atol=1e-6)
+    np.testing.assert_allclose(actions[:, 0], [2.0, 1.0, 0.5, 0.5, 0.5, 0.5])
+
+
 def test_a_seed_that_is_not_a_number_is_none():
     problem = envs.pendulum()
     state = problem.model.example_state()
@@ -93,6 +130,14 @@ def test_a_plan_is_followed_until_the_world_leaves_it():
         if tick == shoved_at - 1:
             state = eqx.tree_at(lambda s: s.velocity, state, state.velocity + 0.5)
     assert anew == [0, 4, shoved_at]
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e20])
+def test_giving_way_does_not_depend_on_units(scale):
+    gradients = jnp.array([[1.0, 0.0], [-0.5, 0.5], [0.2, -1.0]])
+    key = jax.random.key(0)
+    given = planners.PCGrad()(gradients * scale, key=key)
+    np.testing.assert_allclose(given / scale, planners.PCGrad()(gradients, key=key), rtol=1e-4)
 
 
 def test_gradients_that_conflict_give_way():

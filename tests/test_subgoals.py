@@ -64,6 +64,16 @@ def test_guardrails_hold_and_actions_stay_in_the_box():
     assert bool(jnp.all((plan.actions >= LOW) & (plan.actions <= HIGH)))
 
 
+def test_limits_that_change_are_kept_while_it_imagines():
+    low, high = LOW * 0.4, HIGH * 0.4
+    plans = [
+        decide(planner(num_samples=40), problem(goal=(12.0, 30.0), limits=limits), beginning())[0]
+        for limits in (ebm.Box(low, high), ebm.Box(low[None], high[None]))
+    ]
+    np.testing.assert_allclose(plans[0].actions, plans[1].actions, atol=1e-5)
+    np.testing.assert_allclose(plans[0].trajectory.states.position[-1], [12.0, 30.0], atol=4.0)
+
+
 def test_a_state_that_is_not_finite_moves_the_last_plan_on():
     task, method = problem(), planner()
     plan, after = decide(method, task, beginning())
