@@ -39,8 +39,11 @@ class Multipliers(ebm.AbstractStageEnergy):
         return {"guardrails": self(x)}
 
     def _residual(self, state, led_here, time, weight):
-        index = jnp.round(time / self.dt).astype(jnp.int32) - self.tick - 1
-        due = self.multipliers[:, jnp.clip(index, 0, self.multipliers.shape[1] - 1)]
+        # by comparison: after a day's ticks, float32 has no room for the difference of two times, and a guardrail must not vanish then
+        horizon = self.multipliers.shape[1]
+        times = (self.tick + jnp.arange(horizon + 1)).astype(jnp.float32) * self.dt
+        index = jnp.sum(times - 0.5 * self.dt <= time) - 2
+        due = self.multipliers[:, jnp.clip(index, 0, horizon - 1)]
         values = jnp.stack([g.stage(state, led_here, led_here, time) / g.scale for g in self.guardrails])
         r = jnp.where(index >= 0, jnp.maximum(values + self.margin + due / self.penalty, 0.0), 0.0)
         return r, jnp.broadcast_to(weight, r.shape)

@@ -10,6 +10,7 @@ from worlds import Cart, Slider
 
 import ebm
 import planners
+from planners._multipliers import Multipliers
 
 WALL = 1.0  # m
 
@@ -259,6 +260,21 @@ def test_multipliers_around_ilqr_do_not_stand_still_before_a_wall():
     begin = start, jnp.zeros(1), planner.init(task, start, key=jax.random.key(0))
     places = eqx.filter_jit(lambda: jax.lax.scan(advance, begin, jnp.arange(60))[1])()
     assert 0.9 * WALL < places.max() <= WALL + 1e-4
+
+
+@pytest.mark.parametrize("tick", [2**22 + 1, 2**24 - 41, ebm.LAST_TICK - 40])
+def test_no_time_is_too_late_for_multipliers(tick):
+    task, actions, due = problem(), jnp.zeros((30, 1)), jnp.linspace(1.0, 9.0, 30)[None]
+    states = task.model.rollout(Slider(jnp.float32(0.9), jnp.float32(1.0)), actions)  # passes the wall on the way
+
+    def energy(tick):
+        multipliers = Multipliers(task.guardrails, due, jnp.float32(10.0), jnp.float32(0.0), jnp.int32(tick), 1, task.dt)
+        return float(multipliers(ebm.Trajectory(states, actions, ebm.Now(tick, jnp.zeros(1), task.dt), task.dt)))
+
+    if tick < 2**23:
+        np.testing.assert_allclose(energy(tick), energy(0), rtol=1e-3)
+    else:  # float32 has one number for several times, and the last of their multipliers stands for all
+        assert energy(tick) >= 0.9 * energy(0)
 
 
 def test_multipliers_move_on_by_the_clock():
