@@ -67,6 +67,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # as rich says the same
+            return 0
+        raise
     except UsageError as error:
         complain(f"error: {error}", error)
         return USAGE

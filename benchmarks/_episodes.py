@@ -163,6 +163,8 @@ def run_episode(
         if judge is not None and model is not None:
             after = model.state(inner.data)
             verdict = judge(state, decision.action, after, previous, step)
+            if info.get("diverged"):  # what is seen now is a new world: nothing is known of what was kept in the old one
+                verdict = verdict.unknown()
             state = after
             line |= {"terms": verdict.terms, "margins": verdict.margins, "tracked": verdict.tracked, "distance": verdict.distance}
             if decision.plan is not None and step % every == 0:
@@ -176,6 +178,7 @@ def run_episode(
     row: dict[str, Any] = {"episode": episode, "seed": seed, "return": collected["return"], "steps": step}
     row |= {
         "terminated": bool(terminated),
+        "diverged": bool(history and history[-1].get("diverged")),
         "interrupted": stop.asked and not (terminated or truncated),
         "success": success(env, history, step * bench.period, terminated),
     }
@@ -200,7 +203,7 @@ def collect(collected: dict[str, Any], verdict: Verdict) -> None:
     """Add one step to the sums of an episode."""
     collected["energy"] += sum(verdict.terms.values())
     for name, value in verdict.margins.items():
-        collected["margins"][name] = min(value, collected["margins"].get(name, np.inf))
+        collected["margins"][name] = float(np.minimum(value, collected["margins"].get(name, np.inf)))  # once unknown, unknown
     collected["violated"] += any(not value >= 0 for value in verdict.margins.values())
 
 

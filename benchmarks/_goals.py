@@ -118,6 +118,10 @@ class Names:
             size = int(self.model.sensor(name).dim[0])
         if axis is not None and size == 1:
             raise UsageError(f"{option} {text}: {full!r} is one number, it has no axis. Write {name!r} without '.{axis}'.")
+        if axis is not None and size == 4:
+            raise UsageError(
+                f"{option} {text}: {full!r} is a quaternion, it has no axis. Use --upright, or the frame's z-axis, up:{full}.z."
+            )
         return Found(full, axis, size if axis is None else 1)
 
 
@@ -147,17 +151,28 @@ def _speed(text: str, names: Names) -> ebm.Velocity:
     if goal is None:
         raise UsageError(f"--speed {text}: write WHAT=NUMBER in m/s or rad/s, such as x=1.0, torso.x=1.0 or elbow=0.5.")
     known = any(left in found for found in names.kinds.values())
-    if left in AXES and not known:  # the whole machine along an axis: the centre of mass of what is attached to the first moving body
+    if (
+        left in AXES and not known
+    ):  # the whole machine along an axis: the centre of mass of what is attached to the first body that is driven
         moving = [b for b in range(1, names.model.nbody) if names.model.body_dofnum[b] and names.model.body(b).name]
+        driven = driven_trees(names.model)
+        moving = [b for b in moving if names.model.body_rootid[b] in driven] or moving
         if not moving:
             raise UsageError(f"--speed {text}: {names.plant} has no moving body with a name. Name a joint. It has {names.listing()}.")
         found = Found(f"com:{names.model.body(moving[0]).name}", left, 1)
     else:
-        found = names.find(left.removeprefix("velocity:"), ("joint", "body", "site", "geom"), "--speed")
-        if found.size == 7:
+        found = names.find(f"velocity:{left.removeprefix('velocity:')}", ("joint", "body", "site", "geom"), "--speed")
+        if found.size == 6:
             raise UsageError(f"--speed {text}: {found.name!r} is a free joint. Name its body and an axis, as in torso.x=1.0.")
     _check_size(goal, found, f"--speed {text}")
     return ebm.Velocity(found.name, goal, axis=found.axis, name=f"speed {left}")
+
+
+def driven_trees(model: mujoco.MjModel) -> set[int]:
+    """The roots of what actuators at joints move."""
+    at_joints = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+    joints = [model.actuator_trnid[i, 0] for i in range(model.nu) if model.actuator_trntype[i] in at_joints]
+    return {int(model.body_rootid[model.jnt_bodyid[joint]]) for joint in joints}
 
 
 def _keep(text: str, names: Names) -> ebm.AbstractGuardrail:

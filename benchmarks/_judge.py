@@ -20,6 +20,11 @@ class Verdict(NamedTuple):
     tracked: list[float]
     distance: float | None
 
+    def unknown(self) -> "Verdict":
+        """The same, of a step of which nothing is known."""
+        terms, margins = (dict.fromkeys(part, np.nan) for part in (self.terms, self.margins))
+        return Verdict(terms, margins, [np.nan] * len(self.tracked), None if self.distance is None else np.nan)
+
 
 class Separation(eqx.Module):
     """How far two readings are apart."""

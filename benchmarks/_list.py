@@ -68,7 +68,8 @@ def readable(plant: str) -> dict[str, dict[str, str]]:
 
 def of_kind(module: Any, base: type) -> dict[str, str]:
     """The concrete classes of a package that are of a kind, with the first line of what they say."""
-    found = {name: kind for name, kind in vars(module).items() if isinstance(kind, type) and issubclass(kind, base)}
+    exported = {name: getattr(module, name) for name in dir(module)}  # which loads what was not loaded yet
+    found = {name: kind for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, base)}
     return {name: first_line(kind) for name, kind in sorted(found.items()) if not name.startswith("Abstract")}
 
 

@@ -175,7 +175,7 @@ def make_problem(plant: str, env: gymnasium.Env, wishes: Wishes, *, required: bo
         model = envs.load(env, read=ebm.readings((energy, keep)))
         return _problem(model, energy, keep)
     energy, guardrails = energy or ready.energy, (*ready.guardrails, *keep)
-    model = with_readings(ready.model, env, ebm.readings((energy, guardrails)))
+    model: Any = envs.problem(env, read=ebm.readings((energy, guardrails))).model
     limited: dict[str, Any] = {"rate_limit": ready.rate_limit, "limits": ready.limits}
     return _problem(model, energy, guardrails, risk=ready.risk, num_latents=ready.num_latents, **limited)
 
@@ -186,19 +186,6 @@ def ready_made(env: gymnasium.Env) -> ebm.Problem | None:
         return envs.problem(env)
     except ValueError:  # it has none
         return None
-
-
-def with_readings(model: Any, env: gymnasium.Env, read: tuple[str, ...]) -> Any:
-    """`model`, or one like it that has these readings, too."""
-    state = model.example_state()
-    try:
-        for name in read:
-            state.read(name)
-    except KeyError:
-        factors = dict(zip(model.engine.parameters, np.asarray(model.parameters), strict=True))
-        more = envs.load(env, read=read, parameters=factors, action_space=model.action_space)
-        return eqx.tree_at(lambda m: m.spread, more, model.spread)
-    return model
 
 
 def on_mjx(problem: ebm.Problem) -> ebm.Problem:
@@ -234,7 +221,9 @@ def scale_plant(inner: Any, mass: float, friction: float = 1.0) -> None:
         model.geom_friction[:] *= friction
         model.dof_damping[:] *= friction
         model.dof_frictionloss[:] *= friction
+        strength = model.actuator_acc0.copy()  # muscles are as strong as before
         mujoco.mj_setConst(model, mujoco.MjData(model))
+        model.actuator_acc0[:] = strength
 
 
 def at_rest(space: Any) -> np.ndarray:

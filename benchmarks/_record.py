@@ -29,8 +29,13 @@ class Record:
             self.data: Entry = json.loads(path.read_text())
         except FileNotFoundError:
             self.data = {"suite": suite, "rows": {}}
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # JSON that ends too soon, or bytes that are no text
             raise UsageError(f"{path} is not a record of results ({error}). Move it away.") from error
+        rows = self.data.get("rows") if isinstance(self.data, dict) else None
+        if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+            raise UsageError(f"{path} is not a record of results: it has no rows. Move it away.")
+        if self.data.get("suite", suite) != suite:
+            raise UsageError(f"{path} is a record of {self.data['suite']!r}, not of {suite!r}. Move it away.")
         self.data |= {"command": f"ebm bench {suite}", "versions": versions()}
 
     @property

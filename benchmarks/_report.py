@@ -82,7 +82,7 @@ def headline(plant: str, run: Run, compared: bool) -> str:
     if ":" in who:
         who = str(settings["planner"])
     heavier = settings.get("plant_mass", 1.0)
-    notes = [f"{who} on {plant}, a decision every {1e3 * problem['period']:.0f} ms"]
+    notes = [f"{who} on {plant}, a decision every {1e3 * problem['period']:.3g} ms"]
     if heavier != 1.0:
         notes.append(f"the plant is {heavier:g} × as heavy as the plan model believes")
     if problem["guardrails"] and policy == "planner":
@@ -174,6 +174,7 @@ def episode_table(runs: Mapping[str, Run]) -> str:
         for episode in run.episodes:
             margins = [value for value in (episode.get("margins") or {}).values() if value is not None]
             ending = "interrupted" if episode.get("interrupted") else "terminated" if episode["terminated"] else "to the end"
+            ending = "diverged" if episode.get("diverged") else ending
             success = {None: "–", True: "yes", False: "no"}[episode.get("success")]
             cells = [str(episode["seed"]), say(episode["return"], 4), str(episode["steps"]), ending, success]
             cells += [

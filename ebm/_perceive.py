@@ -50,15 +50,35 @@ class Seen(eqx.Module):
 
 
 class Direct(AbstractPerceiver):
-    """The observation *is* the state: for simulators, and robots with a state estimator of their own."""
+    """The observation *is* the state: for simulators, and robots with a state estimator of their own.
+
+    **Raises:**
+
+    `ValueError` for what is no state of the model, or a batch of them.
+    """
 
     def init(self, model):
         return Seen(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), model.example_state()), jnp.array(False))
 
     def observe(self, model, memory, action, observation):
+        _check_state(memory.state, observation)
         state = jax.tree.map(lambda before, now: jnp.asarray(now, before.dtype), memory.state, observation)
         return state, Seen(state, jnp.array(True))
 
     def energy(self, model, memory, action, observation):
         foreseen = model.step(memory.state, action)
         return jnp.where(memory.seen, 0.5 * jnp.sum(model.difference(foreseen, observation) ** 2), 0.0)
+
+
+def _check_state(known: Any, observation: Any) -> None:
+    if jax.tree.structure(known) != jax.tree.structure(observation):
+        raise ValueError(
+            f"The observation must be a state of the model, a {type(known).__name__} as from `model.example_state()`, and is of type "
+            f"{type(observation).__name__} or has other parts. Make it with `model.state(...)`, or give the agent a `perceiver`."
+        )
+    for (path, leaf), new in zip(jax.tree_util.tree_leaves_with_path(known), jax.tree.leaves(observation), strict=True):
+        if jnp.shape(leaf) != jnp.shape(new):
+            raise ValueError(
+                f"The observation must be a state of the model: its {jax.tree_util.keystr(path)} must have shape {jnp.shape(leaf)}, got "
+                f"{jnp.shape(new)}. For a batch of states use `eqx.filter_vmap` over agents or memories."
+            )

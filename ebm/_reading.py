@@ -21,18 +21,19 @@ class Reading(eqx.Module):
     **Arguments:**
 
     - `source`: a name such as `"site:tip"`, or a callable state -> array (for latent states: a probe, whose arrays stay leaves).
-    - `axis`: `"x"`, `"y"`, `"z"`, an index, or `None` for all components.
+    - `axis`: `"x"`, `"y"`, `"z"`, an index, or `None` for all components. Of a quaternion (w, x, y, z) only an index.
     """
 
     name: str | None = eqx.field(static=True)
     function: Callable | None = eqx.field(static=True)
     probe: Any
     axis: int | None = eqx.field(static=True)
+    letter: bool = eqx.field(static=True)
 
     def __init__(self, source: "str | Callable | Reading", axis: str | int | None = None):
         if isinstance(source, Reading):
             self.name, self.function, self.probe = source.name, source.function, source.probe
-            axis = source.axis if axis is None else axis
+            axis = source._as_given if axis is None else axis
         elif not (isinstance(source, str) or callable(source)):
             raise TypeError(f"What to read must be a name such as 'site:tip' or a callable state -> array, got {source!r}.")
         else:
@@ -43,6 +44,7 @@ class Reading(eqx.Module):
         if not (axis is None or (isinstance(axis, str) and axis in AXES) or hasattr(axis, "__index__")):
             raise ValueError(f"`axis` must be 'x', 'y', 'z' or an index, got {axis!r}.")
         self.axis = None if axis is None else AXES[axis] if isinstance(axis, str) else operator.index(axis)
+        self.letter = isinstance(axis, str)
 
     @property
     def label(self) -> str:
@@ -54,7 +56,7 @@ class Reading(eqx.Module):
 
     def of(self, quantity: str) -> "Reading":
         """The same source, but this quantity of it: `Reading("site:tip").of("velocity:")`. A callable is taken to return it already."""
-        return self if self.name is None or self.name.startswith(quantity) else Reading(quantity + self.name, self.axis)
+        return self if self.name is None or self.name.startswith(quantity) else Reading(quantity + self.name, self._as_given)
 
     def __call__(self, state: AbstractState) -> Float[Array, " component"]:
         """The components, always a vector."""
@@ -64,7 +66,13 @@ class Reading(eqx.Module):
             return value
         if not -value.size <= self.axis < value.size:
             raise ValueError(f"`axis` {self.axis} is outside {self.label!r}, which has {value.size} component(s). Leave `axis` out.")
+        if self.letter and self.name is not None and value.size == 4:
+            raise ValueError(f"{self.label!r} is a quaternion (w, x, y, z), which has no axes. Give `axis` as an index from 0 to 3.")
         return value[self.axis][None]
+
+    @property
+    def _as_given(self) -> str | int | None:
+        return self.axis if self.axis is None or not self.letter else "xyz"[self.axis]
 
 
 def readings(tree: Any) -> tuple[str, ...]:

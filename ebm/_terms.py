@@ -75,7 +75,8 @@ class Reach(_QuadraticGoal):
     **Arguments:**
 
     - `source`: what moves: `"site:tip"`, `"body:cup"`, `"joint:slider"`, or a callable state -> array.
-    - `goal`: where to, of the reading's size; or the *name* of a reading to follow, such as `"body:target"`.
+    - `goal`: where to, of the reading's size; or the *name* of a reading to follow, such as `"body:target"`. Of a quaternion and its
+      negative, which are one orientation, the nearer counts.
     - `axis`: one component only.
     - `tolerance`: m (rad for a hinge); within it the goal counts as reached.
     - `name`: of the term, for `with_goal` and reports.
@@ -112,8 +113,17 @@ class Reach(_QuadraticGoal):
     def error(self, state):
         position = self.reading(state)
         if self.target is not None:
-            return position - matching(self.target(state), position, self.reading.label)
-        return position - fitting(self.goal, position, self.reading.label)
+            return position - _nearer(matching(self.target(state), position, self.reading.label), position, self.reading)
+        return position - _nearer(fitting(self.goal, position, self.reading.label), position, self.reading)
+
+
+def _nearer(goal: Float[Array, " component"], position: Float[Array, " component"], reading: Reading) -> Float[Array, " component"]:
+    """The goal, its quaternion with the sign that is nearer."""
+    name = reading.name or ""
+    if not (name.startswith("orientation:") and goal.size == 4) and not (name.startswith("joint:") and goal.size in (4, 7)):
+        return goal
+    sign = jnp.where(jnp.dot(goal[-4:], position[-4:]) < 0, -1.0, 1.0)
+    return jnp.concatenate([goal[:-4], sign * goal[-4:]])
 
 
 class Posture(_QuadraticGoal):
@@ -138,7 +148,11 @@ class Posture(_QuadraticGoal):
         self.name = name
 
     def error(self, state):
-        position = jnp.concatenate([reading(state) for reading in self.reading])
+        read = [reading(state) for reading in self.reading]
+        for reading, value in zip(self.reading, read, strict=True):
+            if value.size in (4, 7) and (reading.name or "").startswith("joint:"):
+                raise ValueError(f"{reading.label!r} is no hinge and no slide. Use `Reach`, or `Orientation` of its body.")
+        position = jnp.concatenate(read)
         return position - fitting(self.goal, position, ", ".join(reading.label for reading in self.reading))
 
 

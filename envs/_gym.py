@@ -5,6 +5,8 @@ from typing import Any
 
 import equinox as eqx
 import gymnasium
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
 import ebm
@@ -52,9 +54,12 @@ def problem(
     guardrails = (guardrails,) if isinstance(guardrails, ebm.AbstractGuardrail) else tuple(guardrails)
     try:
         inner = None if env is None else env.unwrapped
-        own = inner.problem() if energy is None and not guardrails and isinstance(inner, AbstractMujocoEnv) else None
+        own = inner.problem() if energy is None and isinstance(inner, AbstractMujocoEnv) else None
         if own is not None:
-            return own
+            more = (*ebm.readings(guardrails), *((read,) if isinstance(read, str) else read))
+            model = _with(own.model, env, (*ebm.readings((own.energy, own.guardrails)), *more), period, parameters or {})
+            guardrails, limited = (*own.guardrails, *guardrails), {"rate_limit": own.rate_limit, "limits": own.limits}
+            return ebm.Problem(model, own.energy, guardrails, risk=own.risk, num_latents=own.num_latents, **limited)
         if energy is None:
             energy, limits = _ready(plant, env)
             guardrails = (*limits, *guardrails)
@@ -102,6 +107,22 @@ class FromGym(ebm.AbstractPerceiver):
 
     def energy(self, model, memory, action, observation):
         return ebm.Direct().energy(model, memory, action, observation)
+
+
+def _with(model: Any, env: Any, read: tuple[str, ...], period: float | int | None, parameters: Mapping[str, ArrayLike]) -> Any:
+    """An environment's own plan model, or one like it that also has these readings, this period and these factors."""
+    state = model.example_state()
+    try:
+        for name in read:
+            state.read(name)
+        if period is None and not parameters:
+            return model
+    except KeyError:  # there is more to read
+        pass
+    own = dict(zip(model.engine.parameters, np.asarray(model.parameters), strict=True))
+    more = load(env, read=read, period=period, parameters={**own, **parameters}, action_space=model.action_space)
+    spread = jnp.ones_like(more.spread).at[:, : len(own)].set(model.spread)  # new factors are known
+    return eqx.tree_at(lambda m: m.spread, more, spread)
 
 
 def _ready(plant: Plant, env: gymnasium.Env | None) -> Task:

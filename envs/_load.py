@@ -32,6 +32,7 @@ QUANTITIES = {
     "up": mujoco.mjtSensor.mjSENS_FRAMEZAXIS,
     "spin": mujoco.mjtSensor.mjSENS_FRAMEANGVEL,
 }
+STORED = {"joint": ("", "velocity"), "mocap": ("",), "sensor": ("",)}  # what needs no sensor, and what of it there is
 SAME_ACTIONS = (gymnasium.wrappers.ClipAction, gymnasium.wrappers.StickyAction)  # wrappers under which an action means what it meant
 WHOLE = {"com": mujoco.mjtSensor.mjSENS_SUBTREECOM, "velocity:com": mujoco.mjtSensor.mjSENS_SUBTREELINVEL}
 
@@ -215,9 +216,10 @@ def add_readings(spec: mujoco.MjSpec, read: Sequence[str]) -> None:
         if name in declared and ":" in name:
             continue
         declared.add(name)
-        *quantity, kind, element = name.split(":", 2) if name.count(":") >= 2 else name.split(":", 1) if ":" in name else (name, "")
-        quantity = quantity[0] if quantity else ""
-        if kind in ("joint", "mocap") or (kind == "sensor" and not quantity):
+        first, colon, rest = name.partition(":")
+        quantity, thing = (first, rest) if colon and first in QUANTITIES else ("", name)
+        kind, _, element = thing.partition(":")  # a name may have colons of its own
+        if kind in STORED and quantity in STORED[kind]:
             _must_exist(spec, kind, element, name)
         elif kind == "com" and quantity in ("", "velocity"):
             _must_exist(spec, "body", element, name)
@@ -249,7 +251,7 @@ def names(spec: mujoco.MjSpec) -> dict[str, list[str]]:
 
 
 def _must_exist(spec: mujoco.MjSpec, kind: str, element: str, name: str) -> None:
-    known = names(spec).get("body" if kind == "mocap" else kind, [])
+    known = [body.name for body in spec.bodies if body.mocap] if kind == "mocap" else names(spec).get(kind, [])
     if element not in known and not (kind == "body" and element == "world"):
         near = difflib.get_close_matches(element, known, 1)
         listed = ", ".join(known) or f"no {kind} with a name"

@@ -72,6 +72,7 @@ class Ahead:
         self.rounds: deque[float] = deque(maxlen=RECENT)  # of single calls of the planner, s
         self.plans: tuple[Published, ...] = ()  # newest first; replaced as a whole, so that no reader needs a lock
         self.made = self.late = 0
+        self.began = math.nan  # s on the clock, once there is a plan to follow
 
     def sense(self, observation: Any) -> Any:
         """What the perceiver takes from an observation, which may have changed by the time it is planned from."""
@@ -86,8 +87,8 @@ class Ahead:
             self.plans, self.made, self.late = (), 0, 0
             self.limits.reset()
             self._memory = self.agent.init(key=jax.random.key(seed))
-            self._began = self.clock()
-            self.think(sensed, self._began)
+            self.began = self.clock()
+            self.think(sensed, self.began)
             self.late = 0
 
     def due(self, effect: float) -> Published | None:
@@ -102,7 +103,7 @@ class Ahead:
 
     def send(self, action: np.ndarray, now: float) -> np.ndarray:
         """What of an action that takes effect after `now` (s on the clock) can be sent: inside the limits, near what was sent before."""
-        tick = math.floor((now + self.latency - self._began) / self.agent.problem.dt + EARLY)
+        tick = math.floor((now + self.latency - self.began) / self.agent.problem.dt + EARLY)
         return self.limits.keep(action, tick, now)
 
     def think(self, sensed: Any, seen: float) -> None:
@@ -117,7 +118,7 @@ class Ahead:
             committed[k] = 0.5 * (self._sent(seen + k * dt) + self._sent(seen + (k + 0.5) * dt))
         held = self._sent(effect - 0.5 * dt) if ahead else self._memory.action
         elapsed = effect - self.plans[0].begins if self.plans else 0.0
-        tick = max(round((effect - self._began) / dt), 0)
+        tick = max(round((effect - self.began) / dt), 0)
         state, memory = foresee(self.agent, to_arrays(sensed), self._memory.memory, self._memory.action, committed, jnp.int32(ahead))
         now = ebm.Now(tick, held, max(elapsed, 0.0))
         plan, actions, plan_state = replan(self.agent, state, self._memory.plan_state, now)

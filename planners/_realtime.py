@@ -38,12 +38,8 @@ class Realtime:
     """An agent whose plans are made in a thread: `observe` and `action` return at once, whatever the planner does.
 
     A plan starts from the state predicted for the moment when its first action will take effect: the observation, moved on in the plan
-    model under what has been and will be sent until then. Use it in a `with` statement:
-
-        with planners.Realtime(agent).start(observation) as controller:
-            while ...:
-                controller.observe(observation)
-                robot.send(controller.action())
+    model under what has been and will be sent until then. Use it as `with planners.Realtime(agent).start(observation) as controller:`;
+    its loop calls `controller.observe(observation)`, and sends `controller.action()`.
 
     **Arguments:**
 
@@ -103,18 +99,22 @@ class Realtime:
         self.stop()
 
     def observe(self, observation: Any, *, at: float | None = None) -> None:
-        """Tell what was seen just now, or at the time `at` (s on the clock). Never blocks. Afterwards the observation may change."""
+        """Tell what was seen just now, or at the time `at` (s on the clock), which passes if there is newer news. Never blocks.
+        Afterwards the observation may change."""
         try:
-            self._seen = observation, self._ahead.sense(observation), self.clock() if at is None else at
+            now = self.clock()
+            at = now if at is None else at
+            if self._seen is None or not at < self._seen[2] <= now:  # else it came late, and there is newer news
+                self._seen = observation, self._ahead.sense(observation), at
         except Exception as error:  # the control loop must go on, with what was seen before
             self._error = error
         self._news.set()
 
     def action(self) -> np.ndarray:
         """What to send now, shape (action,), float32, finite and inside the limits. Never blocks and never calls JAX."""
-        if self._seen is None:
-            raise RuntimeError("There is no plan yet. Call `start(observation)` first.")
         now, ahead = self.clock(), self._ahead
+        if self._seen is None or np.isnan(ahead.began):
+            raise RuntimeError("There is no plan yet. Call `start(observation)` first.")
         plan = ahead.due(now + self.latency)
         if plan is None or now - plan.seen > self.max_age:
             self._stale += 1

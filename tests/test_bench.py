@@ -117,9 +117,19 @@ def test_a_record_keeps_what_was_made_under_the_same_settings(tmp_path):
     again = Record(path, "suite")
     assert again.entry("a", {"n": 1}, range(3), ("fitted",)) == {"settings": {"n": 1}, "fitted": 5, "episodes": [{"seed": 1}]}
     assert again.entry("a", {"n": 2}, range(3), ("fitted",)) == {"settings": {"n": 2}, "episodes": []}
-    path.write_text("{")
-    with pytest.raises(UsageError, match="Move it away"):
-        Record(path, "suite")
+    for strange in (
+        b"{",
+        b"[1, 2]",
+        b"null",
+        b'{"a": 1}',
+        b'{"rows": []}',
+        b'{"rows": {"zero": 5}}',
+        b'{"suite": "other", "rows": {}}',
+        b"\xff\xfe\x00",
+    ):
+        path.write_bytes(strange)
+        with pytest.raises(UsageError, match="Move it away"):
+            Record(path, "suite")
 
 
 def test_settings_that_were_added_later_do_not_outdate_records():

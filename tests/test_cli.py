@@ -149,6 +149,93 @@ def test_plant_mass_changes_the_plant_and_not_the_plan():
     assert heavy.problem.model.mj_model.body_mass.sum() == pytest.approx(light.problem.model.mj_model.body_mass.sum())
 
 
+BALL = """
+<mujoco>
+  <worldbody>
+    <body name="loose" pos="0 0 3"><joint name="fall" type="slide" axis="0 0 1"/><geom size="0.1"/></body>
+    <body name="arm">
+      <joint name="neck" type="ball"/>
+      <geom name="head" type="capsule" fromto="0 0 0 0 0 0.3" size="0.05"/>
+      <body name="hand" pos="0 0 0.3"><joint name="wrist" axis="0 1 0"/><geom size="0.05"/></body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor joint="neck" gear="1 0 0" ctrlrange="-1 1"/>
+    <muscle joint="wrist" ctrlrange="0 1" lengthrange="-1 1"/>
+  </actuator>
+</mujoco>
+"""
+
+
+def test_a_heavier_plant_has_no_stronger_muscles():
+    import mujoco
+
+    from benchmarks._plant import scale_plant
+
+    class Plant:
+        model = mujoco.MjModel.from_xml_string(BALL)
+
+    before = Plant.model.actuator_acc0.copy()
+    scale_plant(Plant, 2.0)
+    assert before[1] > 0
+    assert (Plant.model.actuator_acc0 == before).all()
+
+
+def test_a_ball_joint_turns_about_three_axes_and_the_machine_is_what_is_driven():
+    import mujoco
+
+    import ebm
+    from benchmarks._errors import UsageError
+    from benchmarks._goals import Names, Wishes, energy_of, guardrails_of
+
+    names, box = Names(mujoco.MjModel.from_xml_string(BALL), "ball.xml"), ebm.Box([-1.0, 0.0], [1.0, 1.0])
+    for speed, reading in (("neck=0,0,1", "velocity:joint:neck"), ("neck.z=1", "velocity:joint:neck"), ("x=0.2", "velocity:com:arm")):
+        energy = energy_of(Wishes(speed=(speed,)), names, box)
+        assert ebm.readings(energy) == (reading,)
+    for keep in ("neck.x<0.5", "orientation:body:hand.x<0.5"):
+        with pytest.raises(UsageError, match="quaternion"):
+            guardrails_of(Wishes(keep=(keep,)), names)
+
+
+EXPLODES = """
+<mujoco>
+  <option timestep="0.01" integrator="Euler"/>
+  <worldbody>
+    <body name="a">
+      <joint name="j" axis="0 1 0"/>
+      <geom size="0.01" pos="0.1 0 0" mass="1e-5"/>
+      <body name="b" pos="0.2 0 0">
+        <joint name="k" axis="0 1 0"/>
+        <geom size="0.01" pos="0.1 0 0" mass="1e-5"/>
+        <site name="tip"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><position joint="j" kp="1e9" ctrlrange="-1 1"/><velocity joint="k" kv="1e8" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+def test_in_a_world_that_diverged_nothing_counts_as_kept(tmp_path):
+    plant, folder = tmp_path / "explodes.xml", tmp_path / "run"
+    plant.write_text(EXPLODES)
+    goal = ["--reach", "tip=0.3,0,0", "--keep", "tip.z<1"]
+    main(["control", str(plant), *goal, "--policy", "random", "--seconds", "0.3", "--no-video", "--out", str(folder)])
+    (episode,) = read_run(folder).episodes
+    assert episode["diverged"]
+    assert episode["violated_steps"] == 1
+    assert set(episode["margins"].values()) == {None}
+    assert "<td>diverged</td>" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_who_reads_a_list_may_have_seen_enough():
+    listed = f"{sys.executable} -c 'from benchmarks._cli import main; main([\"list\"])'"
+    whole = subprocess.run(["bash", "-c", listed], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout
+    assert all(name in whole for name in ("Reach", "Upright", "KeepBelow", "KeepApart", "CVaR"))  # whatever was loaded before
+    script = f"set -o pipefail; {listed} | head -1"
+    assert subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

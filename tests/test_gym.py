@@ -156,6 +156,24 @@ def test_the_cart_comes_with_its_guardrail_and_plan_model():
     assert not envs.problem(env, ebm.Reach("joint:slider", 0.0)).guardrails
 
 
+@pytest.mark.parametrize("plant", ["CartTable-v0", "PointMaze-v0", "DiscReach-v0"])
+def test_to_an_environment_of_ours_more_can_be_added(plant):
+    ready = envs.problem(plant)
+    body = f"com:{ready.model.mj_model.body(ready.model.mj_model.nbody - 1).name}"
+    rail = ebm.KeepBelow(body, 9.0, axis="z", name="low")
+    more = envs.problem(plant, guardrails=rail, period=2 * ready.dt, parameters={"gain": 0.5})
+    more.model.example_state().read(body)
+    assert more.dt == 2 * ready.dt
+    assert dict(zip(more.model.engine.parameters, more.model.parameters, strict=True))["gain"] == 0.5
+    np.testing.assert_array_equal(more.model.spread[:, : ready.model.spread.shape[1]], ready.model.spread)
+    assert [g.name for g in more.guardrails] == [*(g.name for g in ready.guardrails), "low"]
+    assert more.num_latents == ready.num_latents
+    with pytest.raises(ValueError, match="nonsense"):
+        envs.problem(plant, read="body:nonsense")
+    with pytest.raises(ValueError, match="nonsense"):
+        envs.problem(plant, parameters={"nonsense": 1.0})
+
+
 def test_what_can_be_read_is_listed_where_an_energy_is_missing():
     gymnasium.register("Stranger-v0", "gymnasium.envs.mujoco.hopper_v5:HopperEnv")
     with pytest.raises(ValueError, match=r"Stranger-v0 has no energy of its own: pass `energy=`.*joint: rootx.*Reacher-v5"):

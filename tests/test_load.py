@@ -154,6 +154,20 @@ def test_readings_are_what_their_names_say():
         np.testing.assert_allclose(state.read(name), moved / 1e-6, atol=1e-4)
 
 
+def test_names_may_have_colons_of_their_own():
+    renamed = ARM.replace('"tip"', '"r:tip"').replace('"elbow"', '"r:elbow"').replace('"lower"', '"r:lower"')
+    read = ("site:r:tip", "velocity:site:r:tip", "body:r:lower", "joint:r:elbow", "velocity:joint:r:elbow")
+    model = envs.load(mujoco.MjSpec.from_string(renamed), read=read)
+    for name in read:
+        model.state().read(name)
+
+
+@pytest.mark.parametrize("name", ["orientation:joint:elbow", "mocap:lower", "spin:mocap:lower", "up:sensor:gyro"])
+def test_what_there_is_not_of_a_thing_is_refused(name):
+    with pytest.raises(ValueError, match=name):
+        envs.load(mujoco.MjSpec.from_string(ARM), read=(name,))
+
+
 def test_what_an_energy_reads_can_be_loaded_for_it():
     energy = ebm.Reach("site:tip", [0.1, 0.0, 0.2]) + 0.1 * ebm.Velocity("site:tip", [0.0, 0.0, 0.0]) + ebm.Upright("body:lower")
     model = envs.load(mujoco.MjSpec.from_string(ARM), read=ebm.readings(energy))

@@ -2,6 +2,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from worlds import PointMass, actions, assert_close, counted, point, weak
 
 import ebm
@@ -17,6 +18,15 @@ def test_the_observation_is_the_state():
     assert eqx.tree_equal(memory.state, seen)
     assert memory.seen
     assert DIRECT.sense(MODEL, seen) is seen
+
+
+def test_what_is_no_state_of_the_model_is_refused():
+    model = PointMass()
+    memory = ebm.Direct().init(model)
+    batch = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), point())
+    for wrong, said in ((batch, "vmap"), (np.zeros(4), "example_state"), (None, "example_state")):
+        with pytest.raises(ValueError, match=said):
+            ebm.Direct().observe(model, memory, jnp.zeros(2), wrong)
 
 
 def test_the_first_observation_surprises_nobody():

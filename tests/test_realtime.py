@@ -266,6 +266,31 @@ def test_what_was_seen_is_what_is_planned_from():
         assert float(controller.plan.trajectory.states.position[0]) == 0.5
 
 
+def test_news_that_come_late_do_not_displace_newer_ones():
+    moment = [100.0]
+    controller = planners.Realtime(agent(), max_age=0.3, clock=lambda: moment[0], fallback=lambda observation: np.full(1, -5.0))
+    with pytest.raises(RuntimeError, match="start"):
+        controller.action()
+    with controller.start(Cart().example_state()):
+        for now, seen in ((100.6, None), (100.62, 100.05)):
+            moment[0], before = now, controller.statistics.plans
+            controller.observe(Cart().example_state(), at=seen)
+            wait_until(lambda before=before: controller.statistics.plans > before)
+        assert controller.action() != -5.0
+        assert controller.statistics.stale == 0
+        moment[0], before = 3.0, controller.statistics.plans  # a clock that was set back is another matter
+        controller.observe(Cart().example_state())
+        wait_until(lambda: controller.statistics.plans > before)
+        assert controller.statistics.plans > before
+
+
+def test_what_was_observed_before_the_start_is_no_plan():
+    controller = planners.Realtime(agent())
+    controller.observe(Cart().example_state())
+    with pytest.raises(RuntimeError, match="start"):
+        controller.action()
+
+
 def test_a_deadline_is_used_for_more_rounds():
     plant = Plant()
     controller = planners.Realtime(agent(seconds=5e-3), deadline=0.1).start(plant.state)

@@ -231,6 +231,27 @@ def test_the_distance_of_orientations_is_the_shorter_angle(angle, scale):
         assert jnp.isfinite(jax.grad(quantity)(state).values["orientation:body:cup"]).all()
 
 
+@pytest.mark.parametrize("name", ["joint:neck", "orientation:body:head"])
+def test_reaching_a_quaternion_or_its_negative_is_one(name):
+    goal = np.array([0.8, 0.6, 0.0, 0.0])
+    for sign in (1.0, -1.0):
+        state = Named(**{name.replace(":", "__"): sign * goal})
+        np.testing.assert_allclose(ebm.Reach(name, goal).distance(state), 0.0, atol=1e-6)
+        np.testing.assert_allclose(ebm.Reach(name, -goal).distance(state), 0.0, atol=1e-6)
+
+
+def test_a_quaternion_has_components_and_no_axes():
+    state = Named(orientation__body__head=[0.8, 0.6, 0.0, 0.0])
+    with pytest.raises(ValueError, match="quaternion"):
+        ebm.Reading("orientation:body:head", "x")(state)
+    np.testing.assert_allclose(ebm.Reading("orientation:body:head", 1)(state), [0.6])
+
+
+def test_a_ball_joint_has_no_angle_to_hold():
+    with pytest.raises(ValueError, match="Orientation"):
+        ebm.Posture("neck", [1.0, 0.0, 0.0, 0.0]).distance(Named(joint__neck=[1.0, 0.0, 0.0, 0.0]))
+
+
 def test_no_rotation_at_all_still_has_a_finite_gradient():
     state = Named(orientation__body__cup=jnp.zeros(4))
     assert jnp.isfinite(jax.grad(lambda s: at(ebm.Orientation("body:cup", [1, 0, 0, 0]), s))(state).values["orientation:body:cup"]).all()
