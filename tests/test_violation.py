@@ -98,6 +98,15 @@ def test_what_was_watched_is_read_again(tmp_path):
         _curves.read(path)
 
 
+def test_the_contrast_of_every_seed_is_told():
+    part = _curves.Part("release", "V", "test")  # here half of it is S(rises) - S(falls), the main effect of the outcome
+    (row,) = _table.rows("model", "model", {part: [seen(seed=0), seen(seed=1, shift=-1.0)]})
+    first, second = row.figures["contrast"]["seeds"]
+    assert 0 < first["interval"][0] < first["mean"] < first["interval"][1]
+    assert second["interval"][1] < 0
+    np.testing.assert_allclose(row.figures["contrast"]["mean"], (first["mean"] + second["mean"]) / 2)
+
+
 def test_units_and_thresholds_come_from_development_films():
     parts = {_curves.Part("permanence", "O", split): [seen(seed=index)] for index, split in enumerate(("dev", "test", "rare"))}
     rows = {row.part.split: row.figures for row in _table.rows("model", "model", parts)}

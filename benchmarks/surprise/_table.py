@@ -83,8 +83,10 @@ def together(scores: Sequence[Scores]) -> dict[str, Any]:
     for name, won in (("interaction", interaction_wins), ("pairs", pair_wins)):
         wins = np.mean([won(one) for one in scores], axis=0)
         figures[name] = {"rate": float(wins.mean()), "interval": bootstrap(wins)}
-    deltas = np.mean([contrast(one) for one in scores], axis=0)
+    every = [contrast(one) for one in scores]
+    deltas = np.mean(every, axis=0)
     figures["contrast"] = {"mean": float(deltas.mean()), "interval": bootstrap(deltas)}
+    figures["contrast"]["seeds"] = [{"mean": float(one.mean()), "interval": bootstrap(one)} for one in every]
     figures["chance"] = sign_flip(deltas)
     for name in ("effect", "auroc"):
         figures[name] = float(np.mean([one[name] for one in each]))
