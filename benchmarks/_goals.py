@@ -119,9 +119,8 @@ class Names:
         if axis is not None and size == 1:
             raise UsageError(f"{option} {text}: {full!r} is one number, it has no axis. Write {name!r} without '.{axis}'.")
         if axis is not None and size == 4:
-            raise UsageError(
-                f"{option} {text}: {full!r} is a quaternion, it has no axis. Use --upright, or the frame's z-axis, up:{full}.z."
-            )
+            frame = f"{kind}:{name}" if kind in FRAMES else "body:NAME"
+            raise UsageError(f"{option} {text}: {full!r} is a quaternion, it has no axis. Use --upright, or its z-axis, up:{frame}.z.")
         return Found(full, axis, size if axis is None else 1)
 
 
@@ -151,9 +150,8 @@ def _speed(text: str, names: Names) -> ebm.Velocity:
     if goal is None:
         raise UsageError(f"--speed {text}: write WHAT=NUMBER in m/s or rad/s, such as x=1.0, torso.x=1.0 or elbow=0.5.")
     known = any(left in found for found in names.kinds.values())
-    if (
-        left in AXES and not known
-    ):  # the whole machine along an axis: the centre of mass of what is attached to the first body that is driven
+    if left in AXES and not known:
+        # the whole machine along an axis: the centre of mass of what is attached to the first body that is driven
         moving = [b for b in range(1, names.model.nbody) if names.model.body_dofnum[b] and names.model.body(b).name]
         driven = driven_trees(names.model)
         moving = [b for b in moving if names.model.body_rootid[b] in driven] or moving

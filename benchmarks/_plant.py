@@ -174,8 +174,9 @@ def make_problem(plant: str, env: gymnasium.Env, wishes: Wishes, *, required: bo
     if ready is None:
         model = envs.load(env, read=ebm.readings((energy, keep)))
         return _problem(model, energy, keep)
+    more = ebm.readings((energy, keep))
     energy, guardrails = energy or ready.energy, (*ready.guardrails, *keep)
-    model: Any = envs.problem(env, read=ebm.readings((energy, guardrails))).model
+    model = envs.problem(env, read=more).model if more else ready.model
     limited: dict[str, Any] = {"rate_limit": ready.rate_limit, "limits": ready.limits}
     return _problem(model, energy, guardrails, risk=ready.risk, num_latents=ready.num_latents, **limited)
 

@@ -47,11 +47,11 @@ class BarrierFilter(AbstractFilter):
         solver: Any = importlib.import_module("qpax")  # slow to import, and used by nobody else
 
         if not problem.guardrails:
-            sent = sendable(problem, action, now)
+            sent = sendable(problem, action[None], now)[0]
             return sent, jnp.any(sent != action)
         box = problem.action_space
         unit = jnp.where(box.half_range > 0, box.half_range, 1.0)
-        asked, action = action, sendable(problem, action, now)
+        asked, action = action, sendable(problem, action[None], now)[0]
         kept = jnp.cumprod(jnp.full(self.steps, 1.0 - self.rate))
         key, draws = jax.random.key(0), getattr(problem.unjudged(), "num_latents", 1)
         if draws == 1:
@@ -87,8 +87,8 @@ class BarrierFilter(AbstractFilter):
         limits = jnp.concatenate([left, (high - action) / unit, (action - low) / unit])
         change = solver.solve_qp_elastic(jnp.eye(box.size), still, rows, limits, self.price)[0]
         solved = jnp.all(jnp.isfinite(change))
-        safe = sendable(problem, action + unit * jnp.where(jnp.any(left < 0) & solved, change, 0.0), now)
+        safe = problem.project((action + unit * jnp.where(jnp.any(left < 0) & solved, change, 0.0))[None], now)[0]
         tried = jnp.repeat(jnp.concatenate([action[None], constants(box, now.previous_action)])[:, None], self.steps, axis=1)
         blind = ebm.all_finite(state) & ~(jnp.all(usable) & solved)
-        sent = jnp.where(blind, least_violating(problem, state, tried, now)[0], safe)
+        sent = jax.lax.cond(blind, lambda: least_violating(problem, state, tried, now)[0], lambda: safe)
         return sent, jnp.any(sent != asked)

@@ -59,7 +59,7 @@ class BackupFilter(AbstractFilter):
         check_counts(self, horizon=1)
 
     def __call__(self, problem, state, action, now):
-        asked, action = action, sendable(problem, action, now)
+        asked, action = action, sendable(problem, action[None], now)[0]
         ends = constants(problem.action_space, now.previous_action)
         at_once = jnp.repeat(ends[:, None], self.horizon, axis=1)
         after = at_once.at[0].set(action)  # by then, what was sent before can be held no longer
@@ -76,9 +76,9 @@ class BackupFilter(AbstractFilter):
         return sent, jnp.any(sent != asked)
 
 
-def sendable(problem: Any, action: Float[Array, " action"], now: ebm.Now) -> Float[Array, " action"]:
-    """The nearest action that keeps the limits; what is not finite is as before."""
-    return problem.project(jnp.where(jnp.isfinite(action), action, now.previous_action)[None], now)[0]
+def sendable(problem: Any, actions: Float[Array, "count action"], now: ebm.Now) -> Float[Array, "count action"]:
+    """The nearest actions that keep the limits; what is not finite is as what was sent last."""
+    return problem.project(jnp.where(jnp.isfinite(actions), actions, now.previous_action), now)
 
 
 def least_violating(
@@ -87,5 +87,5 @@ def least_violating(
     """The first action of the behaviour that violates guardrails least, rest if nothing is known of any; and how each of them fares."""
     tried, unjudged = jax.vmap(lambda actions: problem.project(actions, now))(tried), problem.unjudged()
     values = jax.vmap(lambda actions: unjudged.evaluate(state, actions, now, key=jax.random.key(0)))(tried)
-    rest = sendable(problem, problem.action_space.rest, now)
+    rest = problem.project(problem.action_space.rest[None], now)[0]
     return jnp.where(jnp.any(values.finite), tried[rank(values).best, 0], rest), values

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 import ebm
 
+from ._filter import sendable
 from ._planner import RESULTS, Plan
 
 ROUNDING = 1e-5  # of half the action box
@@ -35,7 +36,7 @@ def settle(agent: Any, state: PyTree, now: ebm.Now, actions: Float[Array, "count
     if agent.fallback is not None:
         unsafe = (result != RESULTS.successful) & (result != RESULTS.bad_gradient)
         actions = jnp.where(unsafe, agent.fallback(state, now), actions)
-    actions = agent.problem.project(jnp.where(jnp.isfinite(actions), actions, now.previous_action), now)
+    actions = sendable(agent.problem, actions, now)
     if agent.filter is None:
         return actions
     if len(actions) == 1:

@@ -188,13 +188,9 @@ def test_a_filter_says_whenever_it_sends_something_else(filter):
         assert bool(changed) == other
 
 
-class Scaled(Stops):
-    """Its scale is anything."""
-
-
 @pytest.mark.parametrize("scale", [1e-3, 100.0])
 def test_no_scale_softens_a_barrier(scale):
-    places, _ = drive(planners.BarrierFilter(), (Scaled(scale=scale),), lambda key: jnp.array([5.0]))
+    places, _ = drive(planners.BarrierFilter(), (Stops(scale=scale),), lambda key: jnp.array([5.0]))
     assert places.max() <= WALL + 5e-3
     assert places.max() > 0.8 * WALL
 
