@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from ._errors import UsageError, missing
+from ._record import read
 from ._runs import CONFIG
 
 FLOORS = ("random", "still", "straight", "oracle")
@@ -67,7 +68,7 @@ class Eval:
         keep_compiled()
         model, rows = task.rows(trained, search)
         path, console = folder / RESULT, Console(stderr=True)
-        record = _rooms_eval.recorded(path)
+        record = read(path, "eval")
         record |= {"diagnosis": clean(task.diagnose(model)), "success": task.RULE, "versions": versions()}
         seeds = range(self.seed, self.seed + self.episodes)
         _rooms_eval.fill(path, record, rows, seeds)

@@ -24,19 +24,8 @@ class Record:
     """
 
     def __init__(self, path: Path, suite: str):
-        self.path = path
-        try:
-            self.data: Entry = json.loads(path.read_text())
-        except FileNotFoundError:
-            self.data = {"suite": suite, "rows": {}}
-        except ValueError as error:  # JSON that ends too soon, or bytes that are no text
-            raise UsageError(f"{path} is not a record of results ({error}). Move it away.") from error
-        rows = self.data.get("rows") if isinstance(self.data, dict) else None
-        if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-            raise UsageError(f"{path} is not a record of results: it has no rows. Move it away.")
-        if self.data.get("suite", suite) != suite:
-            raise UsageError(f"{path} is a record of {self.data['suite']!r}, not of {suite!r}. Move it away.")
-        self.data |= {"command": f"ebm bench {suite}", "versions": versions()}
+        self.path, self.data = path, read(path, suite)
+        self.data |= {"suite": suite, "command": f"ebm bench {suite}", "versions": versions()}
 
     @property
     def rows(self) -> dict[str, Entry]:
@@ -59,3 +48,24 @@ class Record:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(clean(self.data), indent=1) + "\n")
         partial.replace(self.path)
+
+
+def read(path: Path, suite: str) -> Entry:
+    """What is in the file; no rows if there is none yet.
+
+    **Raises:**
+
+    `UsageError` if it is something else, or the record of another suite.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"rows": {}}
+    except ValueError as error:  # JSON that ends too soon, or bytes that are no text
+        raise UsageError(f"{path} is not a record of results ({error}). Move it away.") from error
+    rows = data.get("rows") if isinstance(data, dict) else None
+    if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
+        raise UsageError(f"{path} is not a record of results: it has no rows. Move it away.")
+    if data.get("suite", suite) != suite:
+        raise UsageError(f"{path} is a record of {data['suite']!r}, not of {suite!r}. Move it away.")
+    return data

@@ -24,6 +24,7 @@ from ebm import nets
 
 from . import _rooms, _rooms_eval, _rooms_tasks
 from ._eval import MODELS
+from ._record import Record
 from ._stages import optimiser
 from ._statistics import mean, say_mean
 
@@ -66,10 +67,8 @@ class Judged(NamedTuple):
 
 def run_chance(path: Path, *, only: tuple[str, ...] = (), seeds: int = SEEDS, episodes: int = EPISODES) -> dict[str, Any]:
     """Train and judge what `path` lacks."""
-    from ._runs import versions
-
     model, region = _rooms.load(MODELS / "two-rooms")
-    record = _rooms_eval.recorded(path) | {"suite": "rooms-chance", "command": "ebm bench rooms-chance", "versions": versions()}
+    record = Record(path, "rooms-chance").data
     chosen = [kind for kind in KINDS if not only or any(part in kind for part in only)]
     if all(str(seed) in record["rows"].get(kind, {}) for kind in chosen for seed in range(seeds)):
         return record

@@ -93,11 +93,6 @@ def replace(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def recorded(path: Path) -> dict[str, Any]:
-    """What an earlier call wrote."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
-
-
 def pose(model: ebm.JEPA) -> ebm.Problem:
     """To be where a goal is seen, in the world that was learned."""
     goal = jnp.zeros_like(model.example_state().features)

@@ -15,6 +15,7 @@ import planners
 from . import _rooms, _rooms_eval
 from ._eval import MODELS
 from ._plots import curve
+from ._record import Record
 from ._rooms_eval import NOISE
 from ._statistics import rate, say_rate
 
@@ -49,10 +50,8 @@ def lineup() -> dict[str, Make]:
 
 def run_sweep(path: Path, *, only: tuple[str, ...] = (), episodes: int = EPISODES) -> dict[str, Any]:
     """Play what `path` lacks."""
-    from ._runs import versions
-
     model, region = _rooms.load(MODELS / "two-rooms")
-    record = _rooms_eval.recorded(path) | {"suite": "rooms-planners", "command": "ebm bench rooms-planners", "versions": versions()}
+    record = Record(path, "rooms-planners").data
     chosen = {name: make for name, make in lineup().items() if not only or any(part in name for part in only)}
     rows: dict[str, Any] = {}
     for name, make in chosen.items():

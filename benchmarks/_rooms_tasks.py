@@ -22,6 +22,7 @@ import planners
 
 from . import _rooms, _rooms_eval
 from ._eval import MODELS
+from ._record import Record
 from ._statistics import mean, rate, say_mean, say_rate
 
 EPISODES, STEPS, LATER = 100, 200, 1_000_000  # between the seeds of a layout and of the next one tried
@@ -57,10 +58,8 @@ def lineup(model: ebm.JEPA, region: ebm.Box) -> dict[str, Callable[[int], "Outco
 
 def run_tasks(path: Path, *, only: tuple[str, ...] = (), episodes: int = EPISODES, first: int = 0) -> dict[str, Any]:
     """Play what `path` lacks."""
-    from ._runs import versions
-
     rows = lineup(*_rooms.load(MODELS / "two-rooms"))
-    record = _rooms_eval.recorded(path) | {"suite": "rooms-tasks", "command": "ebm bench rooms-tasks", "versions": versions()}
+    record = Record(path, "rooms-tasks").data
     chosen = {name: run for name, run in rows.items() if not only or any(part in name for part in only)}
     return _rooms_eval.fill(path, record, chosen, range(first, first + episodes))
 

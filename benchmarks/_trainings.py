@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from . import _rooms_judged
 from ._errors import UsageError, near
 from ._eval import FLOORS, RESULT, Eval, settled
+from ._record import Record
 from ._rooms_diagnosis import LIGHTS, worst
 from ._rooms_objectives import OBJECTIVES, compose
 from ._statistics import rate, say_rate
@@ -85,22 +86,22 @@ def run_table(name: str, path: Path, folder: Path, console: Any, *, only: tuple[
         if not any(part in row for row in known):
             raise UsageError(f"--rows {part}: there is no such row.{near(part, tuple(known))}")
     rows = {row: what for row, what in known.items() if not only or any(part in row for part in only)}
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
-    record |= {"suite": name, "command": f"ebm bench {name}", "unseen": [f"recipe, seed {seed}" for seed in UNSEEN]}
+    record = Record(path, name)
+    record.data["unseen"] = [f"recipe, seed {seed}" for seed in UNSEEN]
     for number, (row, what) in enumerate(rows.items(), start=1):
         console.print(f"{number} of {len(rows)}: {row}", markup=False, highlight=False)
         count = min(what.episodes, episodes or what.episodes)
-        done = record["rows"].get(row, {})
+        done = record.rows.get(row, {})
         if done.get("changes") == list(what.changes) and len(done.get("outcomes", ())) >= count:
             continue
         try:
             entry = judge(folder / (what.run or row).replace(", ", "-").replace(" ", "-"), what, count)
         except FloatingPointError as error:
             entry = {"failed": str(error), "light": "red"}
-        record["rows"][row] = {"changes": list(what.changes), "versions": versions()} | entry
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        record.rows[row] = {"changes": list(what.changes), "versions": versions()} | entry
+        record.save(known)
         jax.clear_caches()  # a process has no room for the programs of twenty trainings
-    return record
+    return record.data
 
 
 def judge(run: Path, row: Row, episodes: int) -> dict[str, Any]:

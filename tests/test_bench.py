@@ -10,6 +10,7 @@ from rich.console import Console
 
 from benchmarks import _compute, _latency, _success, _suite
 from benchmarks._budget import Cost, fit
+from benchmarks._cli import run
 from benchmarks._episodes import Stop, start_episode
 from benchmarks._errors import UsageError
 from benchmarks._goals import Wishes
@@ -130,6 +131,18 @@ def test_a_record_keeps_what_was_made_under_the_same_settings(tmp_path):
         path.write_bytes(strange)
         with pytest.raises(UsageError, match="Move it away"):
             Record(path, "suite")
+
+
+@pytest.mark.parametrize("suite", ["objectives", "rooms-chance", "rooms-planners", "rooms-tasks"])
+def test_no_table_writes_over_a_file_that_is_not_its_own(suite, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"{suite}.json"
+    for strange in ('{"measured": 5}', '{"suite": "other", "rows": {}}'):
+        path.write_text(strange)
+        assert run(["bench", suite, "--out", str(tmp_path)]) == 2
+        assert "Move it away" in capsys.readouterr().err
+        assert path.read_text() == strange
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_settings_that_were_added_later_do_not_outdate_records():
