@@ -15,7 +15,7 @@ import tyro
 from ._errors import Interrupted, UsageError, near, one_line
 
 USAGE, INTERRUPTED = 2, 130  # exit codes
-EXPECTED = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError)  # what a wrong input ends in
+EXPECTED = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, FloatingPointError)  # what a wrong input ends in
 
 
 class Command(NamedTuple):

@@ -1,6 +1,7 @@
 """`ebm eval RUN`: pinned episodes in a trained world model, beside those of who knows nothing, and of who knows all."""
 
 import dataclasses
+import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ import tyro
 
 from ._errors import UsageError, missing
 from ._record import read
-from ._runs import CONFIG
+from ._runs import CONFIG, MODEL, read_config
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
@@ -68,7 +69,9 @@ class Eval:
         keep_compiled()
         model, rows = task.rows(trained, search)
         path, console = folder / RESULT, Console(stderr=True)
-        record = read(path, "eval")
+        record, seal = read(path, "eval"), hashlib.sha256((trained / MODEL).read_bytes()).hexdigest()
+        if record.setdefault("model", seal) != seal:
+            raise UsageError(f"{path} has episodes of another model than {trained / MODEL}. Move it away.")
         record |= {"diagnosis": clean(task.diagnose(model)), "success": task.RULE, "versions": versions()}
         seeds = range(self.seed, self.seed + self.episodes)
         _rooms_eval.fill(path, record, rows, seeds)
@@ -111,9 +114,9 @@ def recipe(trained: Path) -> str:
     `UsageError` for one that is not known here.
     """
     config = trained / CONFIG
-    known: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {"recipe": "two-rooms"}
-    rooms = known.get("settings", {}).get("rooms", "random")
-    name = known.get("recipe", "") + ("" if rooms == "random" else f" {rooms}")
+    known: dict[str, Any] = read_config(config) if config.exists() else {"recipe": "two-rooms", "settings": {}}
+    rooms = known["settings"].get("rooms", "random")
+    name = f"{known.get('recipe', '')}" + ("" if rooms == "random" else f" {rooms}")
     if name not in TASKS:
         raise UsageError(f"{str(trained)!r} was trained by the recipe {name!r}. `ebm eval` judges {', '.join(TASKS)}.")
     return name

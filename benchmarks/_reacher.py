@@ -16,13 +16,14 @@ import envs
 from ebm import nets, objectives
 
 from ._errors import UsageError
-from ._stages import Report, Run, Stage, complete, optimiser
+from ._runs import MODEL
+from ._stages import Report, Run, Stage, check_counts, complete, optimiser, read_finished
 from ._workers import pool
 
 HELD = 5  # steps for which an action is held
 SIGHTS = 3  # of every film, before the model shuts its eyes
 CHUNK, PROCESSES = 500, 2  # films that are made at once; by how many
-MODEL = "model.safetensors"
+FILMS_OWN = 1  # of seeds: (s, 0) would be the stream of s alone, from which an environment draws its episode s
 
 
 class Settings(NamedTuple):
@@ -50,6 +51,7 @@ def check(settings: Settings) -> None:
         raise UsageError(f"sees={settings.sees}: there are state and picture.")
     if settings.frames <= SIGHTS:
         raise UsageError(f"frames={settings.frames}: must be more than {SIGHTS}, after which it shuts its eyes.")
+    check_counts(settings, features=3)
 
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.RecurrentJEPA:
@@ -76,12 +78,12 @@ def load(folder: Path) -> ebm.RecurrentJEPA:
 
     `ebm.CheckpointError` if there is none.
     """
-    about = ebm.read_about(folder / MODEL)
+    about = read_finished(folder)
     try:
-        settings = Settings(**about["settings"])
-    except (KeyError, TypeError) as error:
+        model = build(Settings(**about["settings"]), key=jax.random.key(0))
+    except (KeyError, TypeError, ValueError) as error:
         raise ebm.CheckpointError(f"{str(folder / MODEL)!r} is no model of a reacher: its settings do not fit ({error}).") from error
-    return ebm.load(folder / MODEL, build(settings, key=jax.random.key(0)))
+    return ebm.load(folder / MODEL, model)
 
 
 def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report) -> None:
@@ -120,7 +122,7 @@ def record_with_angles(sees: str, seed: int, films: int, frames: int) -> tuple[e
 
 
 def _record(sees: str, frames: int, which: tuple[int, int], films: int) -> tuple[ebm.Recordings, np.ndarray]:
-    rng, env = np.random.default_rng(which), envs.ReacherMatchEnv(sees=sees)
+    rng, env = np.random.default_rng((*which, FILMS_OWN)), envs.ReacherMatchEnv(sees=sees)
     recordings, angles = zip(*(_film(env, rng, frames) for _ in range(films)), strict=True)
     return ebm.Recordings.join(recordings), np.array(angles)
 

@@ -18,8 +18,8 @@ from . import _reacher
 from ._errors import UsageError
 from ._eval import FLOORS, Search
 from ._reacher import HELD
-from ._rooms_diagnosis import Light
-from ._rooms_eval import Episode, Policy, play_in
+from ._rooms_diagnosis import Light, spectrum
+from ._rooms_eval import OWN, Episode, Policy, play_in
 
 TITLE, UNIT, STEPS = "ReacherMatch", "rad", 50
 RULE = "both joints within 0.1 rad of the goal at one of 50 steps"
@@ -80,6 +80,10 @@ def _measure(model: ebm.RecurrentJEPA, films: ebm.Recordings, angles: Any, key: 
         came, before = features[:, first + ahead], features[:, first]
         return ebm.relative_error(foreseen[:, first + ahead - 1], came, before)
 
+    def apart(x: Any) -> Any:
+        way = x[..., -1, :] - x[..., 0, :]
+        return jnp.sqrt(jnp.sum(way**2, axis=(-1, *range(way.ndim - 2))))
+
     here = jax.vmap(lambda film, acted: model.watch(film, acted)[0])(seen[:50], torques[:50])
     one, other = (
         jax.vmap(lambda f, c, a: model.foresee(ebm.Remembered(f, c, None), a))(
@@ -89,7 +93,8 @@ def _measure(model: ebm.RecurrentJEPA, films: ebm.Recordings, angles: Any, key: 
     )
     return {
         "angles R²": jnp.min(ebm.probe(flat, truth, key=key)),
-        "effective rank": ebm.effective_rank(flat),
+        **spectrum("features", flat),
+        "rank correlation": ebm.rank_correlation(apart(features), apart(jnp.stack([jnp.cos(angles), jnp.sin(angles)]))),
         "action sensitivity": ebm.action_sensitivity(one, other),
         "error after 1 step": error(1),
         "error after 5 steps": error(5),
@@ -124,7 +129,7 @@ def floor(name: str, seed: int) -> Policy:
     env: Any = gymnasium.make("ReacherMatch-v0").unwrapped
     env.reset(seed=seed)
     strength = env.action_space.high
-    wandering = envs.ReacherMatchEnv.wander(np.random.default_rng(seed), 1000)
+    wandering = envs.ReacherMatchEnv.wander(np.random.default_rng((seed, OWN)), 1000)
     ask: Callable[[Any, Any], Any] | None = _knowing(env, seed) if name == "oracle" else None
 
     def policy(observation, info, tick):

@@ -15,7 +15,8 @@ from ebm import nets
 
 from . import _rooms_objectives
 from ._errors import UsageError
-from ._stages import Report, Run, Stage, complete, optimiser
+from ._runs import MODEL
+from ._stages import Report, Run, Stage, check_counts, complete, optimiser, read_finished
 
 SHAPE = (2, 65, 65)  # of an observation; its last row and column are empty
 HELD = 5  # steps for which an action is held
@@ -43,7 +44,6 @@ class Settings(NamedTuple):
     without: str = ""
 
 
-MODEL = "model.safetensors"
 WORLDS = {"random": envs.TwoRooms, "match": envs.TwoRoomsMatch}  # by `rooms`
 
 
@@ -70,6 +70,7 @@ def check(settings: Settings) -> None:
     """
     if settings.rooms not in WORLDS:
         raise UsageError(f"rooms={settings.rooms}: there are {', '.join(WORLDS)}.")
+    check_counts(settings, joint_frames=3, frames=3, features=3)
     _rooms_objectives.compose(settings.objective, settings.without, settings.features, settings.context, key=jax.random.key(0))
     if settings.play and not settings.coordinates:
         raise UsageError("coordinates=0: going for a target needs coordinates. Say play=0, too.")
@@ -90,12 +91,13 @@ def load(folder: Path) -> tuple[ebm.JEPA, ebm.Box]:
 
     `ebm.CheckpointError` if there is none.
     """
-    about = ebm.read_about(folder / MODEL)
+    about = read_finished(folder)
     try:
         settings, region = Settings(**about["settings"]), ebm.Box(about["low"], about["high"])
-    except (KeyError, TypeError) as error:
+        model = build(settings, key=jax.random.key(0))[1]
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise ebm.CheckpointError(f"{str(folder / MODEL)!r} is no model of two rooms: its settings do not fit ({error}).") from error
-    return ebm.load(folder / MODEL, build(settings, key=jax.random.key(0))[1]), region
+    return ebm.load(folder / MODEL, model), region
 
 
 def train(settings: Sequence[Settings], folders: Sequence[Path], report: Report) -> None:
@@ -126,7 +128,7 @@ def stages(settings: Settings) -> Run:
         films = eqx.tree_at(lambda f: f.features, films, jax.lax.map(jax.vmap(head), films.features))
         upper = eqx.tree_at(lambda m: m.coordinates, upper, head)
     play = (play_films(upper, world, films, settings.play, settings.frames, key=keys[5]),) if settings.play else ()
-    draw, steps = eqx.Partial(draw_steps, (films, *play)), settings.predictor_steps
+    draw, steps = eqx.Partial(draw_steps, (films, *play), standardised=upper.coordinates is None), settings.predictor_steps
     trainer = ebm.Trainer(ebm.prediction_loss, draw, optimiser(steps, 2e-3), steps)
     predictor = yield Stage("predictor", trainer, upper.predictor, keys[6])
     seen = films.features.reshape(-1, films.features.shape[-1])
@@ -184,7 +186,9 @@ def draw_displacements(features: Array, actions: Array, key: Key[Array, ""], *, 
     return features[film, step], features[film, step + 1], actions[film, step]
 
 
-def draw_steps(sources: tuple[EncodedFilms, ...], key: Key[Array, ""], *, steps: int = 2048, films: int = 128) -> ebm.Steps:
+def draw_steps(
+    sources: tuple[EncodedFilms, ...], key: Key[Array, ""], *, steps: int = 2048, films: int = 128, standardised: bool = False
+) -> ebm.Steps:
     """As many single steps and whole films from each source."""
 
     def draw(source: EncodedFilms, key: Key[Array, ""]) -> ebm.Steps:
@@ -196,7 +200,8 @@ def draw_steps(sources: tuple[EncodedFilms, ...], key: Key[Array, ""], *, steps:
         chosen = jax.random.randint(whole, (films // share,), 0, count)
         context = jnp.broadcast_to(source.context[chosen][:, None], (len(chosen), length + 1, source.context.shape[-1]))
         through = ebm.Representation(source.features[chosen], context)
-        return ebm.Steps(before, source.features[film, step + 1], source.actions[film, step], through, source.actions[chosen])
+        after, acted = source.features[film, step + 1], source.actions[film, step]
+        return ebm.Steps(before, after, acted, through, source.actions[chosen], standardised)
 
     parts = [draw(source, k) for source, k in zip(sources, jax.random.split(key, len(sources)), strict=True)]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)

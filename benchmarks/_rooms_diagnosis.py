@@ -39,6 +39,11 @@ LIGHTS = {
     "error after 1 step": Light(0.25, 0.5, "the predictor is little better than standing still: train it longer"),
     "error after 8 steps": Light(0.3, 0.6, "errors add up: train the predictor longer, and on longer films"),
     "leak rate": Light(0.05, 0.15, "the predictor goes through walls: more films of play, near walls, and longer"),
+    "smallest deviation of features": Light(0.1, 0.01, "a feature says nothing: more variance, or fewer features"),
+    "rank correlation": Light(0.8, 0.5, "distance says little of the way that is left: straightening, or coordinates"),
+    "search gap": Light(0.05, 0.2, "the model knows better plans than the search finds: more samples and iterations, or subgoals"),
+    "model gap": Light(0.2, 0.4, "what is imagined of plans is not what comes of them: films of play, and a longer training"),
+    "energy gap": Light(0.1, 0.3, "what is asked for is not to be at the goal: another distance, or a shorter tolerance"),
 }
 
 
@@ -65,11 +70,13 @@ def _measure(model: ebm.JEPA, world: envs.TwoRooms, key: Any) -> dict[str, Any]:
     after = step(before, films.actions).features
     far = jax.vmap(model.rollout)(first, films.actions).features[:, -1]
     flat = features.reshape(-1, features.shape[-1])
+    to_go = jnp.linalg.norm(features[:, -1] - features[:, 0], axis=-1)
     known = ebm.probe(features[:, 0], place[:, 0], key=probe_key)
     layout = ebm.probe(context, jnp.stack([wall, door], axis=-1), key=probe_key)
     return {
-        "effective rank of features": ebm.effective_rank(flat),
-        "effective rank of context": ebm.effective_rank(context),
+        **spectrum("features", flat),
+        **spectrum("context", context),
+        "LiDAR of context": ebm.lidar(seen.context),
         "position R²": jnp.min(known),
         **({"wall R²": layout[0], "door R²": layout[1]} if world.layout is None else {}),
         "within share": ebm.within_share(features),
@@ -77,7 +84,26 @@ def _measure(model: ebm.JEPA, world: envs.TwoRooms, key: Any) -> dict[str, Any]:
         "error after 1 step": ebm.relative_error(after, features[:, 1:], features[:, :-1]),
         "error after 8 steps": ebm.relative_error(far, features[:, -1], features[:, 0]),
         "leak rate": _leak(after, flat, place, films.actions, wall),
+        "rank correlation": ebm.rank_correlation(to_go, _way(place[:, 0], place[:, -1], wall, door)),
     }
+
+
+def spectrum(name: str, x: Any) -> dict[str, Any]:
+    """In how many directions there is something, how it falls off, and the deviation of the number that varies least."""
+    return {
+        f"effective rank of {name}": ebm.effective_rank(x),
+        f"participation ratio of {name}": ebm.participation_ratio(x),
+        f"spectrum decay of {name}": ebm.spectrum_decay(x),
+        f"smallest deviation of {name}": jnp.min(jnp.std(x, axis=0)),
+    }
+
+
+def _way(start: Any, end: Any, wall: Any, door: Any) -> Any:
+    """How far it is from one place to another, px: straight, or through the door."""
+    through = jnp.stack([wall, door], axis=-1)
+    beyond = (start[:, 0] < wall) != (end[:, 0] < wall)
+    length = lambda x: jnp.linalg.norm(x, axis=-1)  # noqa: E731
+    return jnp.where(beyond, length(through - start) + length(end - through), length(end - start))
 
 
 @eqx.filter_jit

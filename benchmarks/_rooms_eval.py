@@ -26,6 +26,7 @@ STEPS = 200  # of an episode
 NOISE = 0.6  # of sampled actions, in half ranges of their box
 REPLAN = 5  # steps after which the oracle looks again
 SPEED = 0.98  # of the longest step along x or y, at which it goes
+OWN = 2  # of the seeds of what is drawn beside an environment, which draws its episode from the seed alone
 
 
 class Episode(NamedTuple):
@@ -142,7 +143,7 @@ def floor(name: str, seed: int, world: envs.TwoRooms | None = None) -> Policy:
     """Who knows nothing of the wall: "random", "still", "straight"; and who knows all: "oracle"."""
     world = world or envs.TwoRooms()
     longest = float(world.action_space.high[0])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, OWN))
     ahead = np.zeros((STEPS, 2))
 
     def policy(observation, info, tick):

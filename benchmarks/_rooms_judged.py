@@ -13,6 +13,7 @@ from . import _rooms, _rooms_eval
 from ._eval import FLOORS, Search
 from ._rooms_diagnosis import LIGHTS as LIGHTS
 from ._rooms_diagnosis import diagnose as _diagnose
+from ._rooms_plans import compare
 
 TITLE, UNIT, STEPS = "Two Rooms, random wall", "px", _rooms_eval.STEPS
 RULE = "within 4.5 px of the goal after the last of 200 steps"
@@ -41,7 +42,7 @@ def rows(trained: Path, search: Search, env: str = _rooms_eval.ENV) -> tuple[Any
 
 def diagnose(model: Any, env: str = _rooms_eval.ENV) -> dict[str, float]:
     """Every measure by name; those in `LIGHTS` have a light."""
-    return _diagnose(model[0], world_of(env))
+    return _diagnose(model[0], world_of(env)) | compare(*model, env)
 
 
 def write_page(

@@ -108,7 +108,7 @@ def disc_scene(seed: int) -> Scene:
         env: Any = gymnasium.make("TwoRooms-v0").unwrapped
         observation, info = env.reset(seed=LATER * attempt + seed)
         door = np.array([info["wall"], info["door"]])
-        rng = np.random.default_rng((seed, attempt))
+        rng = np.random.default_rng((seed, attempt, _rooms_eval.OWN))
         ends = [info["position"], info["goal"]]
         for end in (ends[i] for i in rng.permutation(2)):
             place = end + rng.uniform(0.3, 0.7) * (door - end)
@@ -162,7 +162,7 @@ def keep_away(who: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed
     """Get away from a place and stay away: success is 20 px in every step of the second half."""
     env: Any = gymnasium.make("TwoRooms-v0").unwrapped
     env.reset(seed=seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, _rooms_eval.OWN))
     turn = rng.uniform(0, 2 * np.pi)
     _, info = env.reset(seed=seed)
     place = np.clip(info["position"] + NEAR * np.array([np.cos(turn), np.sin(turn)]), 6.6, 57.4)
@@ -218,7 +218,7 @@ def act(scene: Scene, problem: Any, planner: planners.AbstractPlanner, seed: int
 
 def _drift(scene: Scene, who: str, seed: int, places: Any = ()) -> tuple[np.ndarray, list, list]:
     """A floor: "still", "random", straight from place to place or away from one, or the oracle's routes from place to place."""
-    rng, longest, reached = np.random.default_rng(seed), float(scene.env.action_space.high[0]), 0
+    rng, longest, reached = np.random.default_rng((seed, _rooms_eval.OWN)), float(scene.env.action_space.high[0]), 0
     position, path, infos, ahead = scene.info["position"].copy(), [scene.info["position"].copy()], [], []
     for _ in range(STEPS):
         if places and np.linalg.norm(position - places[reached % 2]) < 0.5 * envs.TwoRoomsEnv.at_goal:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from ._errors import UsageError
 
 CONFIG, METRICS, EPISODES, VIDEO, REPORT = "config.json", "metrics.jsonl", "episodes.jsonl", "video.mp4", "report.html"
+MODEL = "model.safetensors"  # what a training leaves
 DISTRIBUTIONS = {"energy-planning": "energy-planning", "jax": "jax", "mujoco": "mujoco", "gymnasium": "gymnasium", "numpy": "numpy"}
 
 
@@ -163,3 +164,19 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The recipe and the settings of a training, from its `config.json`.
+
+    **Raises:**
+
+    `UsageError` if it is something else.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{str(path)!r} is damaged: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.setdefault("settings", {}), dict):
+        raise UsageError(f"{str(path)!r} is damaged: it says nothing of a training.")
+    return config

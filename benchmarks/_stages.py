@@ -10,6 +10,10 @@ from jaxtyping import Array, Key
 
 import ebm
 
+from ._errors import UsageError
+from ._runs import CONFIG, MODEL
+
+EPOCH = 100  # steps, which are compiled whole
 Report = Callable[[int, str, int, int, dict[str, float]], None]  # which run, stage, step, steps, means over an epoch
 
 
@@ -55,6 +59,36 @@ def complete(stages: Callable[[Any], Run], settings: Sequence[Any], folders: Seq
         found = carry_out(runs, places, lambda which, *line: report(left[which], *line))
         for which, (model, about) in zip(left, found, strict=True):
             ebm.save(folders[which] / name, model, {"settings": settings[which]._asdict()} | about)
+
+
+def read_finished(folder: Path) -> dict[str, Any]:
+    """What is said about the model that a training left.
+
+    **Raises:**
+
+    `UsageError` if it has not ended yet; `ebm.CheckpointError` if there is none.
+    """
+    if not (folder / MODEL).exists() and (folder / CONFIG).exists():
+        raise UsageError(f"the training in {str(folder)!r} has not ended. Go on with the command in its {CONFIG}.")
+    return ebm.read_about(folder / MODEL)
+
+
+def check_counts(settings: Any, **least: int) -> None:
+    """Whether settings whose names end in `steps` make whole epochs, and others are large enough.
+
+    **Arguments:**
+
+    - `settings`: a tuple with names. `least`: what a setting must be, if it is not 0.
+
+    **Raises:**
+
+    `UsageError` if not.
+    """
+    for key, value in settings._asdict().items():
+        if key.endswith("steps") and value % EPOCH:
+            raise UsageError(f"{key}={value}: must be a multiple of {EPOCH}, such as {key}={max(round(value / EPOCH), 1) * EPOCH}.")
+        if key in least and 0 < value < least[key]:
+            raise UsageError(f"{key}={value}: must be at least {least[key]}.")
 
 
 @cache  # trainings side by side share it

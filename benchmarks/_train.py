@@ -133,7 +133,7 @@ def begin(folder: Path, config: dict[str, Any], command: str) -> None:
 
     `UsageError` if it holds another run.
     """
-    from ._runs import CONFIG, make_folder, versions, write
+    from ._runs import CONFIG, make_folder, read_config, versions, write
 
     path = folder / CONFIG
     if not path.exists():
@@ -141,10 +141,10 @@ def begin(folder: Path, config: dict[str, Any], command: str) -> None:
         write(path, json.dumps(config | {"command": command, "versions": versions()}, indent=1) + "\n")
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{str(path)!r} is damaged: {error}. Name another folder with --out.") from error
-    changed = [key for key, value in config["settings"].items() if before.get("settings", {}).get(key) != value]
+        before = read_config(path)
+    except UsageError as error:
+        raise UsageError(f"{error} Name another folder with --out.") from error
+    changed = [key for key, value in config["settings"].items() if before["settings"].get(key) != value]
     if before.get("recipe") != config["recipe"] or changed:
         what = f"another {changed[0]}" if changed else "another recipe"
         raise UsageError(f"{str(folder)!r} holds a training with {what}. Name another folder with --out, or remove that one.")

@@ -9,6 +9,7 @@ from .objectives._objective import covariance
 SMALL = 1e-12
 WIDE = 300  # random features of a probe
 RIDGE = 1e-3  # of a probe, in variances of its inputs
+NOTHING = 1e-6  # of the largest variance: rounding, or a direction that standardised vectors cannot have
 
 
 def effective_rank(x: Float[Array, "sample feature"]) -> Float[Array, ""]:
@@ -29,12 +30,16 @@ def participation_ratio(x: Float[Array, "sample feature"]) -> Float[Array, ""]:
 def spectrum_decay(x: Float[Array, "sample feature"]) -> Float[Array, ""]:
     """α-ReQ: the exponent `α` of `λ_i ∝ i^-α`, by least squares; near 1 is healthy, far above it collapsed, far below it noise.
 
+    Over the directions in which there is anything; infinite if that is one, or none. How many are lost is what `effective_rank` says.
+
     Agrawal et al. 2022, "α-ReQ", NeurIPS.
     """
-    variances = jnp.maximum(_variances(x), SMALL)
-    order, height = jnp.log(1.0 + jnp.arange(len(variances))), jnp.log(variances)
-    order = order - jnp.mean(order)
-    return -jnp.sum(order * height) / jnp.sum(order**2)
+    variances = _variances(x)
+    there = (variances > NOTHING * variances[0]) & (variances > SMALL)
+    count = jnp.sum(there)
+    order, height = jnp.log(1.0 + jnp.arange(len(variances))), jnp.log(jnp.maximum(variances, SMALL))
+    order = jnp.where(there, order - jnp.sum(jnp.where(there, order, 0.0)) / jnp.maximum(count, 1), 0.0)
+    return jnp.where(count > 1, -jnp.sum(order * height) / jnp.maximum(jnp.sum(order**2), SMALL), jnp.inf)
 
 
 def lidar(x: Float[Array, "group view feature"], delta: float = 1e-4) -> Float[Array, ""]:
@@ -83,6 +88,7 @@ def probe(x: Float[Array, "sample feature"], y: Float[Array, "sample quantity"],
     cosines = jnp.cos(x @ waves + jax.random.uniform(phase, (WIDE,), maxval=2 * jnp.pi))
     inputs = jnp.concatenate([jnp.ones((len(x), 1)), x, cosines], axis=-1)
     half = len(x) // 2
+    y = y - jnp.mean(y[:half], axis=0)  # a ridge pulls towards 0
     fit, judge = inputs[:half], inputs[half:]
     weights = jnp.linalg.solve(fit.T @ fit + RIDGE * half * jnp.eye(fit.shape[1]), fit.T @ y[:half])
     unexplained = jnp.mean((judge @ weights - y[half:]) ** 2, axis=0)
@@ -90,10 +96,17 @@ def probe(x: Float[Array, "sample feature"], y: Float[Array, "sample quantity"],
 
 
 def rank_correlation(x: Float[Array, " sample"], y: Float[Array, " sample"]) -> Float[Array, ""]:
-    """Spearman's: whether larger goes with larger, such as distance in a representation with what is left to go; without ties."""
-    ranks = [jnp.argsort(jnp.argsort(z)).astype(jnp.float32) for z in (x, y)]
-    one, two = (rank - jnp.mean(rank) for rank in ranks)
+    """Spearman's: whether larger goes with larger, such as distance in a representation with what is left to go.
+
+    Equals share a rank; 0 if all are equal.
+    """
+    one, two = (ranks - jnp.mean(ranks) for ranks in map(_ranks, (x, y)))
     return jnp.sum(one * two) / jnp.maximum(jnp.sqrt(jnp.sum(one**2) * jnp.sum(two**2)), SMALL)
+
+
+def _ranks(x: Float[Array, " sample"]) -> Float[Array, " sample"]:
+    ordered = jnp.sort(x)
+    return 0.5 * (jnp.searchsorted(ordered, x, side="left") + jnp.searchsorted(ordered, x, side="right"))
 
 
 def _variances(x: Float[Array, "sample feature"]) -> Float[Array, " feature"]:

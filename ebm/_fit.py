@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ._jepa import trainable
 from ._serialize import load, save
+from ._types import all_finite
 
 Loss = Callable[[Any, PyTree, Float[Array, ""], Key[Array, ""]], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
 
@@ -57,11 +58,25 @@ class Trainer(eqx.Module):
             )
 
     def init(self, module: Any) -> Progress:
-        """The beginning."""
-        return Progress(module, self.optimiser.init(eqx.filter(module, trainable(module))), jnp.int32(0))
+        """The beginning.
+
+        **Raises:**
+
+        `ValueError` if nothing in `module` learns.
+        """
+        learns = eqx.filter(module, trainable(module))
+        if not jax.tree.leaves(learns):
+            raise ValueError(
+                f"Nothing in {type(module).__name__} learns: see `ebm.trainable`. Build it of layers of `equinox.nn` and `ebm.nets`, "
+                "or derive its networks from the abstract ones of `ebm.nets`."
+            )
+        return Progress(module, self.optimiser.init(learns), jnp.int32(0))
 
     def advance(self, progress: Progress, key: Key[Array, ""]) -> tuple[Progress, dict[str, Float[Array, ""]]]:
-        """One epoch later, and the mean over it of the loss, its named parts and the norm of the gradient."""
+        """One epoch later, and the mean over it of the loss, its named parts and the norm of the gradient.
+
+        The loss is NaN if what learned is not finite any more: a slope can be infinite where the loss is not.
+        """
         learning = trainable(progress.module)
         arrays, rest = eqx.partition(progress.module, eqx.is_array)
 
@@ -82,8 +97,9 @@ class Trainer(eqx.Module):
 
         steps = progress.step + jnp.arange(self.epoch)
         (arrays, optimiser_state), parts = jax.lax.scan(improve, (arrays, progress.optimiser_state), steps)
-        means = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts)
-        return Progress(eqx.combine(arrays, rest), optimiser_state, progress.step + self.epoch), means
+        means, module = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), parts), eqx.combine(arrays, rest)
+        means["loss"] = jnp.where(all_finite(eqx.filter(module, learning)), means["loss"], jnp.nan)
+        return Progress(module, optimiser_state, progress.step + self.epoch), means
 
 
 def fit(
@@ -100,7 +116,8 @@ def fit(
     **Arguments:**
 
     - `key`: all randomness comes from it and the number of the step, so that a resumed training ends in the same numbers.
-    - `checkpoint`: a file that is written after every epoch, and read first if it is there.
+    - `checkpoint`: a file that is written after every epoch, and read first if it is there. All numbers of `module` come from it then,
+      weights of objectives too; another number of steps is fine, if what is left of them makes whole epochs.
     - `report`: called after every epoch with the steps done and the means over the epoch.
     - `devices`: such as `jax.devices()`, among which every batch is divided, along the first axis of its leaves. The loss is that of the
       whole batch, statistics in it included, and the training the same but for rounding. They may be of several processes
@@ -112,8 +129,9 @@ def fit(
 
     **Raises:**
 
-    `CheckpointError` if the checkpoint is damaged, or of another module. `FloatingPointError` if the loss is not finite any more: the last
-    good checkpoint is kept. `ValueError` if a batch cannot be divided evenly.
+    `CheckpointError` if the checkpoint is damaged, or of another module. `FloatingPointError` if the loss, or what learns, is not finite
+    any more: the last good checkpoint is kept. `ValueError` if a batch cannot be divided evenly, if nothing learns, or if there is no
+    folder for the checkpoint.
     """
     progress = resume(trainer, module, checkpoint)
     if devices:
@@ -137,13 +155,28 @@ def fit(
 def resume(trainer: Trainer, module: Any, checkpoint: str | Path | None) -> Progress:
     """Where the checkpoint is, or the beginning if there is none."""
     progress = trainer.init(module)
-    return progress if checkpoint is None or not Path(checkpoint).exists() else load(checkpoint, progress)
+    if checkpoint is None:
+        return progress
+    if not Path(checkpoint).exists():
+        if not Path(checkpoint).parent.is_dir():
+            raise ValueError(f"There is no folder for the checkpoint {str(checkpoint)!r}. Make it first.")
+        return progress
+    progress = load(checkpoint, progress)
+    left = trainer.steps - int(progress.step)
+    if left < 0 or left % trainer.epoch:
+        raise ValueError(
+            f"{str(checkpoint)!r} is {int(progress.step)} steps on, from where epochs of {trainer.epoch} do not end at {trainer.steps}. "
+            "Go on with the `epoch` and `steps` that it was begun with, or name another checkpoint."
+        )
+    return progress
 
 
 def check_finite(loss: float, done: int) -> None:
     """Whether the epoch after so many steps may be kept."""
     if not math.isfinite(loss):
-        raise FloatingPointError(f"The loss is not finite after step {done}. Lower the learning rate, or clip the gradient.")
+        raise FloatingPointError(
+            f"The loss, or what learns, is not finite after step {done}. Are all data? Else lower the learning rate, or clip the gradient."
+        )
 
 
 def store(checkpoint: str | Path, progress: Progress, trainer: Trainer) -> None:

@@ -34,8 +34,8 @@ def write_hdf5(path: str | os.PathLike, recordings: Recordings) -> None:
         raise FileExistsError(f"{str(path)!r} exists. Remove it, or name another file.")
     seen = recordings.observations if isinstance(recordings.observations, dict) else {SEEN: recordings.observations}
     for name, column in seen.items():
-        if name in OURS or not isinstance(name, str):
-            raise ValueError(f"An observation cannot be called {name!r} in a file: that is a column of its own. Name it otherwise.")
+        if name in OURS or not isinstance(name, str) or "/" in name or name in ("", "."):
+            raise ValueError(f"An observation cannot be called {name!r} in a file: it would be another column, or a group. Rename it.")
         if not hasattr(column, "dtype"):
             raise ValueError(f"The observation {name!r} must be an array; nested dictionaries have no columns.")
     lengths = np.asarray(recordings.lengths, np.int32)
@@ -78,7 +78,7 @@ def read_hdf5(path: str | os.PathLike, *, observations: str | Sequence[str] = SE
     except (OSError, RuntimeError, KeyError) as error:
         hint = " Compressed by a plugin? `import hdf5plugin` first." if "filter" in str(error) else ""
         raise ValueError(f"{str(path)!r} is no HDF5 file, or is damaged: {error}.{hint}") from error
-    except _Unfit as error:
+    except (_Unfit, ValueError) as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
 
 
@@ -95,7 +95,10 @@ def _read(h5py: ModuleType, file: Any, observations: str | Sequence[str], episod
         if name not in columns:
             known = ", ".join(sorted(columns)) or "none"
             raise _Unfit(f"there is no column {name!r} of numbers. Columns are {known}; observations=... says what was seen.")
-    lengths, offsets = (columns[name][()].astype(np.int64).ravel() for name in (LENGTHS, OFFSETS))
+    kept = [columns[name][()].ravel() for name in (LENGTHS, OFFSETS)]
+    lengths, offsets = (np.nan_to_num(column, nan=-1.0).astype(np.int64) for column in kept)
+    if any((column != whole).any() for column, whole in zip(kept, (lengths, offsets), strict=True)):
+        raise _Unfit(f"{LENGTHS} or {OFFSETS} is damaged: they count rows, and are no whole numbers.")
     rows = len(columns[ACTION])
     if len(lengths) != len(offsets) or (lengths < 1).any() or (offsets < 0).any() or (offsets + lengths > rows).any():
         raise _Unfit(f"its episodes do not lie within its {rows} rows: {LENGTHS} or {OFFSETS} is damaged.")
@@ -107,6 +110,8 @@ def _read(h5py: ModuleType, file: Any, observations: str | Sequence[str], episod
     for name in taken:
         if len(columns[name]) != rows:
             raise _Unfit(f"the column {name!r} has {len(columns[name])} rows, and {ACTION!r} {rows}.")
+        if name in (REWARD, TERMINATED, TRUNCATED) and columns[name].size != rows:
+            raise _Unfit(f"the column {name!r} has {columns[name].size} numbers for {rows} rows: it takes one for each.")
     found = {name: _rows(columns[name], offsets, lengths) for name in taken}
     total = int(lengths.sum())
     seen = {name: found[name] for name in wanted} if several else found[wanted[0]]
@@ -117,7 +122,10 @@ def _read(h5py: ModuleType, file: Any, observations: str | Sequence[str], episod
 
 def _is_column(h5py: ModuleType, item: Any) -> bool:
     """Whether it is numbers, in this file itself: no text, no objects, nothing that lies elsewhere."""
-    return isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.ndim > 0 and not item.external and not item.is_virtual
+    try:
+        return isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.ndim > 0 and not item.external and not item.is_virtual
+    except TypeError:  # of a type that NumPy has not
+        return False
 
 
 def _rows(column: Any, offsets: Int[np.ndarray, " episode"], lengths: Int[np.ndarray, " episode"]) -> Shaped[np.ndarray, "row ..."]:

@@ -54,7 +54,7 @@ class JEPA(AbstractWorldModel):
 
     def encode(self, observation: PyTree) -> Representation:
         """The representation of one observation."""
-        return self.refine(split(self.encoder(observation), self.context_size))
+        return self.refine(split(self.encoder(observation), self.context_size, self.encoder.standardised))
 
     def refine(self, representation: Representation) -> Representation:
         """What is predicted, made of one representation by the encoder."""
@@ -89,12 +89,24 @@ class JEPA(AbstractWorldModel):
 
     def scale(self, actions: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """Actions in half ranges of their box."""
-        return (actions - self.action_space.center) / self.action_space.half_range
+        return in_half_ranges(actions, self.action_space)
 
     def _advance(self, features: Float[Array, " feature"], action: Array, condensed: PyTree, noise: PyTree) -> Float[Array, " feature"]:
         inputs = features, self.scale(action), condensed
         after = self.predictor(*inputs) if noise is None else self.predictor.draw(*inputs, noise)
-        return standardise(after) if self.coordinates is None else after
+        return standardise(after) if self.coordinates is None and self.encoder.standardised else after
+
+
+def in_half_ranges(actions: Float[Array, "*batch action"], box: Box) -> Float[Array, "*batch action"]:
+    """Actions as networks see them.
+
+    **Raises:**
+
+    `ValueError` if they have another size than the box: they would be broadcast, and something else learned.
+    """
+    if jnp.shape(actions)[-1:] != (box.size,):
+        raise ValueError(f"Actions of shape {jnp.shape(actions)} do not end in the {box.size} numbers of `action_space`. Reshape them.")
+    return (actions - box.center) / box.half_range
 
 
 class Encoded(AbstractPerceiver):
@@ -123,13 +135,14 @@ def _encode(model: AbstractWorldModel, observation: PyTree) -> Representation:
 
 
 def is_network(part: Any) -> bool:
-    """Whether a part of a tree is a layer of a network, and so something that learns."""
-    return isinstance(part, eqx.Module) and type(part).__module__.startswith(("equinox.nn", "ebm.nets"))
+    """Whether a part of a tree is a network or a layer of one, and so something that learns."""
+    return isinstance(part, eqx.Module) and any(kind.__module__.startswith(("equinox.nn", "ebm.nets")) for kind in type(part).__mro__)
 
 
 def trainable(tree: PyTree) -> PyTree:
-    """A filter for `eqx.partition`: True for the parameters of networks, which are all layers of `equinox.nn` and `ebm.nets`.
+    """A filter for `eqx.partition`: True for the parameters of networks: layers of `equinox.nn` and `ebm.nets`, and what derives from them.
 
+    In a network of one's own, derived from `nets.AbstractEncoder` for instance, every array of floats learns that is JAX's, not NumPy's.
     Goals, weights, action boxes and scales do not learn, although they are arrays; nor does an `Average`, although it has layers.
     """
 

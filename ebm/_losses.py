@@ -10,7 +10,7 @@ from ._displacement import Displacement
 from ._jepa import JEPA
 from ._masking import hide
 from ._recurrent_loss import JointRecurrent
-from ._representation import Representation
+from ._representation import Representation, standardise
 from .nets import AbstractPredictor
 from .objectives import Composition, Outcome
 
@@ -94,6 +94,7 @@ class Steps(eqx.Module):
 
     - `before`, `after`: one step. `actions`: in half ranges, shape (step, action).
     - `films`: leaves (film, frame, ...). `film_actions`: shape (film, frame - 1, action).
+    - `standardised`: whether features are, and what is predicted therefore will be: those of a JEPA without coordinates.
     """
 
     before: Representation
@@ -101,20 +102,25 @@ class Steps(eqx.Module):
     actions: Float[Array, "step action"]
     films: Representation
     film_actions: Float[Array, "film length action"]
+    standardised: bool = eqx.field(static=True, default=False)
 
 
 def prediction_loss(predictor: AbstractPredictor, batch: Steps, share: Float[Array, ""], key: Array) -> tuple[Array, Terms]:
     """The mean distance between what is predicted and what came, over single steps and, with less weight, over whole films."""
     del share, key
 
+    def predict(features, action, condensed):
+        after = predictor(features, action, condensed)
+        return standardise(after) if batch.standardised else after
+
     def step(before, action):
-        return predictor(before.features, action, predictor.condense(before.context))
+        return predict(before.features, action, predictor.condense(before.context))
 
     def film(first, actions):
         condensed = predictor.condense(first.context)
 
         def advance(features, action):
-            features = predictor(features, action, condensed)
+            features = predict(features, action, condensed)
             return features, features
 
         return jax.lax.scan(advance, first.features, actions)[1]

@@ -23,7 +23,7 @@ class Recordings(eqx.Module):
 
     **Raises:**
 
-    `ValueError` if their numbers of rows differ, or are not what the lengths say.
+    `ValueError` if their numbers of rows differ, or are not what the lengths say, or if something that was seen is not finite.
     """
 
     observations: PyTree[Shaped[Array | np.ndarray, "row ..."]]
@@ -40,6 +40,10 @@ class Recordings(eqx.Module):
             raise ValueError(f"Observations, actions, rewards and ends must have as many rows as each other, got {sorted(counts)}.")
         if isinstance(self.lengths, np.ndarray) and int(self.lengths.sum()) != (rows := counts.pop()):
             raise ValueError(f"The lengths of the episodes add up to {int(self.lengths.sum())}, but there are {rows} rows.")
+        for path, column in jax.tree_util.tree_leaves_with_path(self.observations):
+            if isinstance(column, np.ndarray) and np.issubdtype(column.dtype, np.inexact) and not np.isfinite(column).all():
+                row = int(np.argwhere(~np.isfinite(column))[0][0])
+                raise ValueError(f"What was seen is not finite in row {row}, leaf {jax.tree_util.keystr(path)!r}. Leave that episode out.")
 
     def __len__(self) -> int:
         """The number of episodes."""
@@ -75,8 +79,11 @@ class Recordings(eqx.Module):
 
         **Raises:**
 
-        An error at run time if no episode has so many rows.
+        `ValueError` if no episode has so many rows.
         """
+        if isinstance(self.lengths, np.ndarray) and self.lengths.max(initial=0) < frames:
+            longest = int(self.lengths.max(initial=0))
+            raise ValueError(f"No episode has {frames} rows, the longest has {longest}. Draw films of fewer frames.")
         lengths = jnp.asarray(self.lengths)
         pieces = jnp.maximum(lengths - (frames - 1), 0)
         until = jnp.cumsum(pieces)
@@ -117,12 +124,12 @@ class Recordings(eqx.Module):
 
         **Raises:**
 
-        `ValueError` if there are none, or what was seen or done has not the same shape everywhere.
+        `ValueError` if there are none, or what was seen or done has not the same shape and type everywhere.
         """
         if not several:
             raise ValueError("There are no recordings to join.")
-        shapes = [jax.tree.map(lambda column: column.shape[1:], (each.observations, each.actions)) for each in several]
-        for number, shape in enumerate(shapes):
-            if shape != shapes[0]:
-                raise ValueError(f"Recordings 0 and {number} differ in the shapes of observations and actions: {shapes[0]} and {shape}.")
+        kinds = [jax.tree.map(lambda column: f"{column.dtype} {column.shape[1:]}", (each.observations, each.actions)) for each in several]
+        for number, kind in enumerate(kinds):
+            if kind != kinds[0]:
+                raise ValueError(f"Recordings 0 and {number} differ in the shapes or types of what was seen or done: {kinds[0]}, {kind}.")
         return jax.tree.map(lambda *columns: np.concatenate(columns), *several)

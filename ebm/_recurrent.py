@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from ._jepa import in_half_ranges
 from ._masking import Blocks
 from ._model import AbstractWorldModel
 from ._perceive import AbstractPerceiver, Seen
@@ -36,7 +37,8 @@ class Remembered(AbstractState):
 class RecurrentJEPA(AbstractWorldModel):
     """Encoder, memory and predictor: the next features are foreseen from these, the action, and what is remembered.
 
-    `z = standardise(encode(frame))`, `m, carry ← memory(carry, (z, action before))`, `ẑ' = standardise(predict(z, action, m))`.
+    `z = standardise(encode(frame))`, `m, carry ← memory(carry, (z, action before))`, `ẑ' = standardise(predict(z, action, m))`; an encoder
+    may do without (`standardised`).
 
     A world model: in imagination its own prediction takes the place of the next frame, and enters the memory like one, so that every
     planner works on it. Of a moment that follows no action, such as the first, the memory is told the middle of the action box.
@@ -73,7 +75,7 @@ class RecurrentJEPA(AbstractWorldModel):
 
     def encode(self, observation: PyTree) -> Float[Array, " feature"]:
         """The features of one observation."""
-        return standardise(self.encoder(observation))
+        return self._settled(self.encoder(observation))
 
     def foresee(self, state: Remembered, action: Float[Array, " action"]) -> Float[Array, " feature"]:
         """The features after `action`."""
@@ -145,12 +147,15 @@ class RecurrentJEPA(AbstractWorldModel):
 
     def scale(self, actions: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """Actions in half ranges of their box."""
-        return (actions - self.action_space.center) / self.action_space.half_range
+        return in_half_ranges(actions, self.action_space)
+
+    def _settled(self, features: Float[Array, " feature"]) -> Float[Array, " feature"]:
+        return standardise(features) if self.encoder.standardised else features
 
     def _foresee(
         self, features: Float[Array, " feature"], context: Float[Array, " context"], scaled: Float[Array, " action"]
     ) -> Float[Array, " feature"]:
-        return standardise(self.predictor(features, scaled, self.predictor.condense(context)))
+        return self._settled(self.predictor(features, scaled, self.predictor.condense(context)))
 
     def _complete(
         self,
@@ -163,7 +168,7 @@ class RecurrentJEPA(AbstractWorldModel):
         if not isinstance(self.predictor, AbstractCompleter):
             raise TypeError(f"{type(self.predictor).__name__} foresees all or nothing. To hide a part, use a `nets.AbstractCompleter`.")
         guess = self.predictor.complete(features, scaled, self.predictor.condense(context), seen, hidden)
-        return jnp.where(hidden, standardise(guess), seen)
+        return jnp.where(hidden, self._settled(guess), seen)
 
 
 class Filtering(AbstractPerceiver):

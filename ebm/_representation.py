@@ -33,7 +33,7 @@ def standardise(x: Float[Array, "*batch feature"]) -> Float[Array, "*batch featu
     return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + SMALL)
 
 
-def split(vector: Float[Array, "*batch size"], context_size: int) -> Representation:
-    """A vector as a representation, each block standardised; the context comes last."""
-    cut = vector.shape[-1] - context_size
-    return Representation(standardise(vector[..., :cut]), standardise(vector[..., cut:]) if context_size else vector[..., cut:])
+def split(vector: Float[Array, "*batch size"], context_size: int, standardised: bool = True) -> Representation:
+    """A vector as a representation, each block standardised if asked to; the context comes last."""
+    blocks = jnp.split(vector, [vector.shape[-1] - context_size], axis=-1)
+    return Representation(*(standardise(block) if standardised and block.shape[-1] else block for block in blocks))

@@ -19,7 +19,10 @@ def stack(trees: Sequence[Any], what: str) -> Any:
     arrays, rest = zip(*(eqx.partition(tree, eqx.is_array) for tree in trees), strict=True)
     for other, values in zip(rest[1:], arrays[1:], strict=True):
         if not eqx.tree_equal(rest[0], other) or _shapes(values) != _shapes(arrays[0]):
-            raise ValueError(f"{what} must be equal but for their numbers. Build all of them with the same settings.")
+            raise ValueError(
+                f"{what} must be equal but for their numbers. Build all of them with the same settings, and with the same functions: one "
+                "optimiser and one loss for all."
+            )
     return eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays), rest[0])
 
 

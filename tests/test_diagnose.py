@@ -28,6 +28,10 @@ def test_ranks_count_directions(measure, count):
 def test_the_decay_of_a_spectrum(decay):
     x = jax.random.normal(KEY, (SAMPLE, SIZE)) * (1.0 + jnp.arange(SIZE)) ** (-decay / 2)
     assert float(ebm.spectrum_decay(x)) == pytest.approx(decay, abs=0.1)
+    standardised = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)  # one direction is lost, which is no collapse
+    assert float(ebm.spectrum_decay(standardised)) == pytest.approx(decay, abs=0.6)
+    assert jnp.isinf(ebm.spectrum_decay(spread(1)))
+    assert jnp.isinf(ebm.spectrum_decay(jnp.ones((SAMPLE, SIZE))))
 
 
 def test_lidar_counts_what_tells_groups_apart():
@@ -61,8 +65,15 @@ def test_a_probe_finds_what_is_there_and_only_that():
     assert found[0] > 0.999
     assert found[1] > 0.98
     assert -0.5 < found[2] < 0.05
+    np.testing.assert_allclose(ebm.probe(x, known[:, :2] + 300.0, key=KEY), found[:2], atol=1e-3)
 
 
 def test_rank_correlation_is_blind_to_scale():
     x = jax.random.normal(KEY, (200,))
     np.testing.assert_allclose([ebm.rank_correlation(x, jnp.exp(x)), ebm.rank_correlation(x, -(x**3))], [1, -1], rtol=1e-5)
+
+
+def test_ranks_are_shared_by_equals():
+    x, steps = jnp.arange(200.0), jnp.floor(jnp.arange(200) / 50)
+    assert float(ebm.rank_correlation(jnp.zeros(200), x)) == 0
+    np.testing.assert_allclose([ebm.rank_correlation(steps, steps), ebm.rank_correlation(steps, -steps)], [1, -1], rtol=1e-5)

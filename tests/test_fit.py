@@ -77,6 +77,47 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path):
     assert bool(ebm.all_finite(good))
 
 
+@pytest.mark.parametrize("when", [0.25, 0.975])
+def test_a_slope_that_is_not_finite_is_noticed_where_the_loss_is(when, tmp_path):
+    """Weights are lost in the last step of an epoch; the loss of that step was measured before."""
+    path = tmp_path / "fit.safetensors"
+
+    def steep(module, batch, share, key):
+        return loss(module, batch, share, key)[0] + jnp.sqrt(jnp.sum((jnp.where(share == when, 0.0, 1.0) * module.weight) ** 2)), {}
+
+    with pytest.raises(FloatingPointError, match="what learns"):
+        ebm.fit(trainer(steep, epoch=1 if when < 0.9 else 10), module(), key=KEY, checkpoint=path)
+    assert bool(ebm.all_finite(ebm.load(path, trainer().init(module()))))
+
+
+def test_what_learns_nothing_says_so():
+    class Raw(eqx.Module):
+        weight: jax.Array
+
+        def __call__(self, x):
+            return self.weight @ x
+
+    class Own(ebm.nets.AbstractPredictor):
+        weight: jax.Array
+
+        def __call__(self, features, action=None, condensed=None):
+            return self.weight @ features
+
+    with pytest.raises(ValueError, match="Nothing in Raw learns"):
+        ebm.fit(trainer(), Raw(jnp.ones((1, 3))), key=KEY)
+    np.testing.assert_allclose(ebm.fit(trainer(steps=200), Own(jnp.ones((1, 3))), key=KEY).weight, TRUTH, atol=0.3)
+
+
+def test_a_checkpoint_that_cannot_be_kept_or_gone_on_from_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match="no folder for the checkpoint"):
+        ebm.fit(trainer(), module(), key=KEY, checkpoint=tmp_path / "no" / "fit.safetensors")
+    path = tmp_path / "fit.safetensors"
+    ebm.fit(trainer(steps=10), module(), key=KEY, checkpoint=path)
+    with pytest.raises(ValueError, match=r"10 steps on.*epochs of 15 do not end at 30"):
+        ebm.fit(trainer(steps=30, epoch=15), module(), key=KEY, checkpoint=path)
+    ebm.fit(trainer(steps=30, epoch=5), module(), key=KEY, checkpoint=path)
+
+
 def test_goals_and_scales_do_not_learn():
     class Scaled(eqx.Module):
         network: eqx.nn.Linear

@@ -49,6 +49,34 @@ def test_blocks_are_standardised_each():
 
 def test_actions_are_seen_in_half_ranges():
     np.testing.assert_allclose(small().scale(jnp.array([2.0, 0.0])), [1.0, -1.0])
+    with pytest.raises(ValueError, match="do not end in the 2 numbers"):  # one number would be taken for both
+        small().scale(jnp.ones((5, 1)))
+    terms = {"prediction": ebm.objectives.Weighted(ebm.objectives.Prediction())}
+    with pytest.raises(ValueError, match="do not end in the 2 numbers"):
+        ebm.Joint(small(), ebm.objectives.Composition(terms)).imagine(jnp.ones((4, 3, 3)), jnp.ones((4, 2, 1)))
+
+
+def test_a_state_that_is_seen_as_it_is_stays_as_it_is():
+    class Shift(nets.AbstractPredictor):
+        def __call__(self, features, action, condensed):
+            return features + action
+
+    model = ebm.JEPA(nets.Identity((2,)), Shift(), ebm.Box([-1.0, -1.0], [1.0, 1.0]))
+    state = model.encode(jnp.array([3.0, 50.0]))
+    np.testing.assert_array_equal(state.features, [3.0, 50.0])
+    np.testing.assert_array_equal(model.rollout(state, jnp.ones((2, 2))).features[-1], [5.0, 52.0])
+
+
+def test_a_predictor_of_features_learns_what_the_model_will_do_with_it():
+    model = small()
+    films = jax.vmap(jax.vmap(model.encode))(jax.random.normal(KEY, (8, 4, 3)))
+    actions = jax.random.uniform(KEY, (8, 3, 2), minval=-1.0)
+    before, first = (jax.tree.map(lambda leaf: leaf[:, 0], films) for _ in range(2))
+    steps = ebm.Steps(before, films.features[:, 1], actions[:, 0], films, actions, standardised=True)
+    _, parts = ebm.prediction_loss(model.predictor, steps, jnp.float32(0.0), KEY)
+    rolled = jax.vmap(model.rollout)(first, BOX.center + actions * BOX.half_range).features[:, 1:]
+    apart = jnp.linalg.norm(rolled - films.features[:, 1:], axis=-1)
+    np.testing.assert_allclose([parts["single"], parts["film"]], [jnp.mean(apart[:, 0]), jnp.mean(apart)], rtol=1e-3)
 
 
 def test_reading_a_representation():

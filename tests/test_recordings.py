@@ -102,6 +102,8 @@ def test_a_strangers_file_is_read(tmp_path):
         ({"action": None}, "no column 'action'.*Columns are ep_len, ep_offset, pixels"),
         ({"ep_offset": np.array([0, 4, 8])}, "do not lie within its 12 rows"),
         ({"ep_len": np.array([4, 3])}, "damaged"),
+        ({"ep_len": np.array([4.0, 3.5, 3.0])}, "no whole numbers"),
+        ({"reward": np.zeros((12, 2))}, "'reward' has 24 numbers for 12 rows"),
         ({"pixels": np.zeros((11, 6, 6, 3), np.uint8)}, "'pixels' has 11 rows"),
         ({"ep_len": np.zeros(0, int), "ep_offset": np.zeros(0, int)}, "there is none"),
     ],
@@ -131,9 +133,10 @@ def test_damaged_and_foreign_files_are_one_clear_error(played, tmp_path):
         file["observation"] = h5py.ExternalLink(str(secret), "pixels")
     with pytest.raises(ValueError, match="no column 'observation'"):
         ebm.read_hdf5(path)
-    odd = eqx.tree_at(lambda r: r.observations, played, {"action": played.observations})
-    with pytest.raises(ValueError, match="Name it otherwise"):
-        ebm.write_hdf5(tmp_path / "odd.h5", odd)
+    for name in ("action", "robot/arm"):
+        odd = eqx.tree_at(lambda r: r.observations, played, {name: played.observations})
+        with pytest.raises(ValueError, match="Rename it"):
+            ebm.write_hdf5(tmp_path / "odd.h5", odd)
 
 
 def test_pieces_lie_within_episodes_and_all_are_as_likely():
@@ -153,6 +156,10 @@ def test_pieces_lie_within_episodes_and_all_are_as_likely():
         ebm.Recordings(rows[1:], rows[1:, None], rows[1:], nothing[1:], nothing[1:], counts)
     with pytest.raises(ValueError, match="differ in the shapes"):
         ebm.Recordings.join([recordings, eqx.tree_at(lambda r: r.actions, recordings, rows)])
+    with pytest.raises(ValueError, match="differ in the shapes or types"):  # bytes and fractions would become one column
+        ebm.Recordings.join([recordings, eqx.tree_at(lambda r: r.observations, recordings, {"number": rows.astype(np.uint8)})])
+    with pytest.raises(ValueError, match=r"not finite in row 4, leaf .*number"):
+        ebm.Recordings({"number": np.where(np.arange(10) == 4, np.nan, rows)}, rows[:, None], rows, nothing, nothing, counts)
 
 
 def test_minari_takes_and_gives_back(played, tmp_path, monkeypatch):

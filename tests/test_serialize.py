@@ -67,6 +67,29 @@ def test_another_structure_is_refused_by_name(saved):
         ebm.load(saved, {name: leaf for name, leaf in blank().items() if name != "count"})
 
 
+def test_what_is_static_must_be_the_same(tmp_path):
+    """Which step of time a model takes, and for how long it holds an action, are no arrays."""
+    path = tmp_path / "model.safetensors"
+    encoder = ebm.nets.MLPEncoder((3,), 4, 8, 1, key=KEY)
+    predictor = ebm.nets.ResidualPredictor(4, 1, 8, 1, key=KEY)
+    ebm.save(path, {"a": [ebm.JEPA(encoder, predictor, ebm.Box([-1.0], [1.0]), dt=0.5, held=5)]})
+    ebm.load(path, {"a": [ebm.JEPA(encoder, predictor, ebm.Box([-2.0], [1.0]), dt=0.5, held=5)]})
+    with pytest.raises(ebm.CheckpointError, match=r"\.dt.* is 0\.5, where 0\.1 was built"):
+        ebm.load(path, {"a": [ebm.JEPA(encoder, predictor, ebm.Box([-1.0], [1.0]), dt=0.1, held=5)]})
+    with pytest.raises(ebm.CheckpointError, match=r"held.* is 5, where 1 was built"):
+        ebm.load(path, {"a": [ebm.JEPA(encoder, predictor, ebm.Box([-1.0], [1.0]), dt=0.5)]})
+
+
+@pytest.mark.parametrize("about", ["[" * 100_000, "{" + '"a": ' + "1" * 5000 + "}"])
+def test_words_that_are_no_words_are_damage(about, tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "model.safetensors"
+    save_file({"x": np.zeros(3, np.float32)}, path, {"format": "energy-planning 1", "about": about})
+    with pytest.raises(ebm.CheckpointError, match="damaged"):
+        ebm.read_about(path)
+
+
 @pytest.mark.parametrize("size", [0, 4, 8, 40, 200, -1])
 def test_a_truncated_file_is_refused(saved, size):
     saved.write_bytes(saved.read_bytes()[:size])
@@ -76,7 +99,7 @@ def test_a_truncated_file_is_refused(saved, size):
 
 def test_a_bit_that_flipped_is_noticed(saved):
     whole = saved.read_bytes()
-    for place in (whole.index(b"held"), len(whole) - 30, len(whole) - 1):
+    for place in (whole.index(b"held"), whole.index(b"in_features"), len(whole) - 30, len(whole) - 1):
         saved.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(ebm.CheckpointError, match="damaged"):
             ebm.load(saved, blank())

@@ -12,7 +12,19 @@ import pytest
 import ebm
 import envs
 import planners
-from benchmarks import _eval, _rooms, _rooms_diagnosis, _rooms_eval, _rooms_objectives, _rooms_speed, _runs, _trainings
+from benchmarks import (
+    _eval,
+    _reacher,
+    _reacher_judged,
+    _rooms,
+    _rooms_diagnosis,
+    _rooms_eval,
+    _rooms_objectives,
+    _rooms_plans,
+    _rooms_speed,
+    _runs,
+    _trainings,
+)
 from benchmarks._cli import run
 from benchmarks._eval import MODELS
 from benchmarks._train import begin, read_settings
@@ -125,6 +137,78 @@ def test_lights_are_red_for_what_is_bad_and_for_what_is_no_number():
     lights = _rooms_diagnosis.LIGHTS
     assert [lights["door R²"].color(value) for value in (0.95, 0.8, 0.1, float("nan"))] == ["green", "amber", "red", "red"]
     assert [lights["leak rate"].color(value) for value in (0.01, 0.1, 0.4, float("nan"))] == ["green", "amber", "red", "red"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "blamed"),
+    [
+        ({}, None),
+        ({"found": 0.9, "found_came": 0.9, "found_ends": 20.0}, "search gap"),
+        ({"found": 0.2, "found_came": 0.9, "found_ends": 20.0}, "model gap"),
+        ({"known": 0.8, "known_came": 0.8, "found_ends": 20.0}, "energy gap"),
+    ],
+)
+def test_a_bad_plan_is_blamed_on_search_model_or_energy(changes, blamed):
+    good = {"found": 0.4, "known": 0.4, "found_came": 0.4, "known_came": 0.4, "found_ends": 1.0, "known_ends": 1.0}
+    plans = _rooms_plans.Plans(**{name: jnp.full(5, value) for name, value in (good | changes).items()})
+    gaps = {name: float(gap) for name, gap in _rooms_plans.gaps(plans).items()}
+    assert [name for name, gap in gaps.items() if gap > 0.1] == ([blamed] if blamed else [])
+
+
+@pytest.mark.slow
+def test_a_poor_search_is_found_out_in_the_model_that_comes_along():
+    model, region = _rooms.load(MODELS / "two-rooms")
+    good, poor = (
+        _rooms_plans.compare(model, _rooms_eval.make_planner("subgoals", model, region, 18, samples, 1), "TwoRooms-v0")
+        for samples in (200, 4)
+    )
+    assert good["search gap"] < 0.05 < poor["search gap"]
+    assert max(good["energy gap"], poor["energy gap"]) < 0.2
+
+
+def test_steps_that_make_no_whole_epochs_are_refused_before_anything_is_made(tmp_path, capsys):
+    for recipe, words, remedy in (
+        ("two-rooms", ["predictor_steps=150"], "predictor_steps=200"),
+        ("two-rooms", ["joint_frames=2"], "at least 3"),
+        ("reacher", ["steps=50"], "steps=100"),
+    ):
+        assert run(["train", recipe, *words, "--out", str(tmp_path / "run")]) == 2
+        assert remedy in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", ["[1]", '{"settings": []}', '{"settings": {"rooms":', "5"])
+def test_a_damaged_config_is_one_clear_error(words, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(words)
+    for command in (["eval", str(tmp_path)], ["train", "two-rooms", "--out", str(tmp_path)]):
+        assert run(command) == 2
+        assert "config.json' is damaged" in capsys.readouterr().err
+
+
+def test_a_training_that_has_not_ended_is_not_judged(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"recipe": "two-rooms", "settings": {"seed": 0}}')
+    assert run(["eval", str(tmp_path)]) == 2
+    assert "has not ended" in capsys.readouterr().err
+
+
+def test_episodes_of_another_model_are_not_mixed_in(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "eval-two-rooms").mkdir(parents=True)
+    (tmp_path / "runs" / "eval-two-rooms" / "eval.json").write_text('{"rows": {}, "model": "another"}')
+    assert run(["eval", "two-rooms"]) == 2
+    assert "episodes of another model" in capsys.readouterr().err
+
+
+def test_floors_and_films_are_drawn_from_streams_of_their_own():
+    """A random floor that replayed what made the goal would be no floor, and a training must not begin where a test does."""
+    env = envs.ReacherMatchEnv()
+    env.reset(seed=5)
+    made = envs.ReacherMatchEnv().wander(np.random.default_rng(5), 200)
+    floor = _reacher_judged.floor("random", 5)
+    drawn = np.array([floor(None, None, tick) for tick in range(200)])
+    assert max(abs(np.corrcoef(made[:150, 0], drawn[lag : lag + 150, 0])[0, 1]) for lag in range(0, 50, 5)) < 0.9
+    films = _reacher._record("state", 3, (5, 0), 1)[0].observations
+    assert not np.allclose(films[0], env.observation(), atol=1e-3)
 
 
 def test_settings_are_checked():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import envs
+import planners
 from benchmarks import _eval, _rooms, _rooms_eval, _rooms_match_judged
 
 WALL, DOOR = 32.0, 14.0  # px
@@ -79,4 +80,4 @@ def test_a_model_of_these_rooms_is_judged_in_them(tmp_path):
     assert _eval.TASKS[_eval.recipe(tmp_path)] == "_rooms_match_judged"
     model, _ = _rooms.build(_rooms.Settings(rooms="match", features=4, context=4, width=8), key=jax.random.key(0))
     assert float(model.action_space.high[0]) == pytest.approx(5 / 3.5)
-    assert set(_rooms_match_judged.LIGHTS) < set(_rooms_match_judged.diagnose((model, None)))
+    assert set(_rooms_match_judged.LIGHTS) < set(_rooms_match_judged.diagnose((model, planners.CEM(horizon=2, num_samples=4))))

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,8 +16,12 @@ BYTE = 255.0
 
 
 class AbstractEncoder(eqx.Module):
-    """A network from one observation to a vector of `size` numbers."""
+    """A network from one observation to a vector of `size` numbers.
 
+    `standardised` says whether models take each vector to mean 0 and variance 1 over its numbers, which keeps what learns from shrinking.
+    """
+
+    standardised: ClassVar[bool] = True
     size: eqx.AbstractVar[int]
     shape: eqx.AbstractVar[tuple[int, ...]]  # of an observation
 
@@ -27,8 +31,9 @@ class AbstractEncoder(eqx.Module):
 
 
 class Identity(AbstractEncoder):
-    """The observation itself, flat: for what is a good state already."""
+    """The observation itself, flat, and not standardised: for what is a good state already."""
 
+    standardised: ClassVar[bool] = False
     shape: tuple[int, ...] = eqx.field(static=True)
 
     @property
