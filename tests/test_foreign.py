@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import struct
+import subprocess
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from benchmarks.surprise import _bring, _foreign, _layouts, _losses, _models
 RNG = np.random.default_rng(0)
 
 
-def film(frames=6, height=64, width=64):
+def film(frames=12, height=64, width=64):
     return RNG.integers(0, 256, (frames, height, width, 3), np.uint8)
 
 
@@ -49,7 +50,7 @@ def test_a_film_is_read_from_whatever_holds_it(tmp_path, kind):
 
 
 def test_a_video_is_read(tmp_path):
-    frames = np.repeat(np.repeat(film(6, 4, 4), 16, 1), 16, 2)  # large squares, which a codec keeps
+    frames = np.repeat(np.repeat(film(12, 4, 4), 16, 1), 16, 2)  # large squares, which a codec keeps
     write_video(tmp_path / "film.mp4", frames)
     found = _bring.read_film(tmp_path / "film.mp4")
     assert found.shape == frames.shape
@@ -59,10 +60,10 @@ def test_a_video_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (film(6, 48, 64), "--fit"),
+        (film(12, 48, 64), "--fit"),
         (film(40), "at most 32 frames"),
-        (film(1), "at least 2 frames"),
-        (np.zeros((6, 64, 64, 3), np.uint8), "nothing to be seen"),
+        (film(7), "at least 8 frames"),
+        (np.zeros((12, 64, 64, 3), np.uint8), "nothing to be seen"),
         (np.where(np.arange(64)[:, None] == 3, np.nan, film() / 255), "not numbers"),
         (film()[..., 0], "shape"),
         (film().astype(float) * 2, "from 0 to 255"),
@@ -152,10 +153,10 @@ def a_set(folder, layout):
                 write_video(folder / f"{label}_Continuity" / f"{number}.mp4", film())
     elif layout == "inflevel":
         names = "vid1_path", "vid1_end_priming_2", "vid1_label", "vid2_path", "vid2_end_priming_2", "vid2_label"
-        lines = [(f"gravity/{n}-a.mp4", 2, "impossible", f"gravity/{n}-b.mp4", 2, "possible") for n in range(2)]
+        lines = [(f"gravity/{n}-a.mp4", 2, "impossible", f"gravity/{n}-b.mp4", 4, "possible") for n in range(2)]
         for line in lines:
-            for name in (line[0], line[3]):
-                write_video(folder / name, film(9))
+            for name, frames in ((line[0], 14), (line[3], 20)):
+                write_video(folder / name, film(frames))
         with (folder / "gravity.csv").open("w", newline="") as file:
             csv.writer(file).writerows([names, *lines])
     else:
@@ -177,8 +178,48 @@ def test_every_film_of_a_layout_is_found(tmp_path, layout):
     assert len({item.group for item in items}) == 2
     for group in {item.group for item in items}:
         assert sum(item.possible for item in items if item.group == group) * 2 == len([item for item in items if item.group == group])
-    shape = _bring.checked(items[0].frames(), "film").shape
-    assert shape == ({"inflevel": 6, "physical-concepts": 15}.get(layout, 6), 64, 64, 3)
+    for item in items:  # of a pair as many frames are shown as the shorter film has after priming
+        shape = _bring.checked(item.frames(), "film").shape
+        assert shape == ({"inflevel": 11, "physical-concepts": 15}.get(layout, 12), 64, 64, 3)
+
+
+def test_the_layout_of_intphys2_as_it_is_handed_out_is_found_beside_a_picture(tmp_path):
+    a_set(tmp_path, "intphys2")
+    (tmp_path / "Main" / "Videos").rename(tmp_path / "Main" / "Clips")
+    lines = _layouts._lines(tmp_path / "Main" / "metadata.csv")
+    with (tmp_path / "Main" / "metadata.csv").open("w", newline="") as file:
+        rows = [(line["SceneIndex"], "nothing", f"Clips/{line['filename']}.mp4", line["type"]) for line in lines]
+        csv.writer(file).writerows([("SceneIndex", "name", "file_name", "type"), *rows])
+    Image.fromarray(film(1)[0]).save(tmp_path / "IntPhys2_github.png")
+    assert _layouts.is_set(tmp_path)
+    items = list(_layouts.read_layout(tmp_path))
+    assert len(items) == 8
+    assert items[0].frames().shape == (12, 64, 64, 3)
+
+
+def test_pictures_without_zeros_in_front_are_in_order(tmp_path):
+    frames = film()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"frame_{number}.png")
+    assert not _layouts.is_set(tmp_path)
+    np.testing.assert_array_equal(_bring.read_film(tmp_path), frames)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "avi", "webm", "gif"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_video_that_is_cut_off_is_one_error(tmp_path, kind, share):
+    import imageio_ffmpeg
+
+    whole, path = tmp_path / "whole.mp4", tmp_path / f"film.{kind}"
+    write_video(whole, np.repeat(np.repeat(film(30, 8, 8), 8, 1), 8, 2))
+    options = ["-movflags", "faststart"] if kind == "mp4" else []
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", whole, *options, path]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, process_group=0)
+    assert len(_bring.read_film(path)) == 30
+    found = path.read_bytes()
+    path.write_bytes(found[: int(share * len(found))])
+    with pytest.raises(UsageError, match="damaged"):
+        _bring.read_film(path)
 
 
 def test_what_is_no_layout_is_one_error(tmp_path):
@@ -208,14 +249,14 @@ def test_a_set_is_watched_and_judged(tmp_path, run, capsys):
     a_set(tmp_path / "set", "intphys")
     assert _foreign.Foreign(run, tmp_path / "set").run("ebm surprise foreign") == 0
     losses = _losses.read_losses(run / "foreign" / "losses.csv")
-    assert [len(loss.curves[""]) for loss in losses] == [6] * 8
+    assert [len(loss.curves[""]) for loss in losses] == [12 - _bring.UNKNOWN] * 8
     assert "O1" in capsys.readouterr().out
 
 
 def test_one_film_is_watched(tmp_path, run, capsys):
     np.save(tmp_path / "film.npy", film())
     assert _foreign.Foreign(run, tmp_path / "film.npy").run("ebm surprise foreign") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert len(capsys.readouterr().out.splitlines()) == 12 - _bring.UNKNOWN + 1
 
 
 def write_losses(path, rows, extra=()):
@@ -247,6 +288,28 @@ def test_losses_become_accuracies_and_the_best_of_many_is_too_high(tmp_path):
     honest, best = (found["walls", "mean", rule] for rule in _losses.RULES)
     assert best["accuracy"] > 0.55
     assert abs(honest["accuracy"] - 0.5) < 0.3
+
+
+def test_pairs_of_different_groups_may_have_the_same_name(tmp_path):
+    right = iter([1, 1, 1, 1, 1, 0, 0, 0])
+    rows = []
+    for group in range(4):
+        for pair in (1, 2):
+            better = next(right)
+            rows += [("a", group, pair, possible, f"{group}-{pair}-{possible}", 0, float(possible != better)) for possible in (True, False)]
+    write_losses(tmp_path / "losses.csv", rows)
+    marked = "\ufeff" + (tmp_path / "losses.csv").read_text()  # as spreadsheets write it
+    (tmp_path / "losses.csv").write_text(marked, encoding="utf-8")
+    (figures, _) = _losses.judge(_losses.read_losses(tmp_path / "losses.csv")).values()
+    assert figures["pairs"] == 5 / 8
+
+
+def test_from_one_group_nothing_is_chosen_elsewhere(tmp_path):
+    films = [(possible, f"{possible}") for possible in (True, False)]
+    rows = [("a", 0, "", possible, name, 0, RNG.normal(), setting) for possible, name in films for setting in range(30)]
+    rows[:30] = rows[29::-1]  # settings in another order are the same settings
+    write_losses(tmp_path / "losses.csv", rows, ["setting"])
+    assert {rule for _, _, rule in _losses.judge(_losses.read_losses(tmp_path / "losses.csv"))} == {"best of all"}
 
 
 def test_who_cannot_tell_is_right_half_of_the_time(tmp_path):

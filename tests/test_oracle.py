@@ -33,7 +33,7 @@ def test_what_is_hidden_does_not_reach_it():
 
 def test_what_stays_out_of_sight_surprises_only_when_it_should_be_seen():
     films = cradle.quadruplets("permanence", "O", "dev", 2, 1)
-    start, length = films.hidden[0]
+    start, length, _ = films.hidden[0]
     gone, possible = curves(films)[0, [cradle.CELLS.index("AB"), cradle.CELLS.index("AA")]]
     np.testing.assert_array_equal(gone[: start + length // 2], possible[: start + length // 2])
     assert gone[start + length :].sum() > 2 * possible[start + length :].sum()

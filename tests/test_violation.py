@@ -67,7 +67,7 @@ def test_a_peak_is_found_where_it_can_first_be_seen():
 @pytest.mark.parametrize(("concept", "mode"), [(c, m) for c in cradle.CONCEPTS for m in cradle.modes(c) if m == "O"])
 def test_whoever_forgets_within_the_run_is_at_chance_exactly(concept, mode):
     films = cradle.quadruplets(concept, mode, "dev", 2, 2)
-    length = int(films.hidden[:, 1].min())
+    length = int(films.hidden[:, 2].min())
     panel = {
         "pixel change": _floors.pixel_change,
         "one frame": _floors.RandomWindow(1),
@@ -84,7 +84,7 @@ def test_whoever_forgets_within_the_run_is_at_chance_exactly(concept, mode):
 def seen(shift=0.2, count=6, label="model", seed=0):
     curves = np.random.default_rng(seed).normal(1.0, 0.1, (count, 4, 32))
     curves[:, 2:, 20:24] += shift * 8
-    return _curves.Seen({label: curves}, np.tile([12, 7], (count, 1)))
+    return _curves.Seen({label: curves}, np.tile([12, 7, 7], (count, 1)), _curves.FILMS)
 
 
 def test_what_was_watched_is_read_again(tmp_path):
@@ -119,6 +119,40 @@ def test_units_and_thresholds_come_from_development_films():
     assert {row.part.split: row.figures for row in _table.rows("model", "model", louder)}["test"]["at threshold"] == 0.5
 
 
+def test_without_development_films_nothing_is_said_that_needs_them():
+    parts = {_curves.Part("permanence", "O", split): [seen(shift=0.0)] for split in ("test", "rare", "shuffled")}
+    (row,) = _table.rows("model", "model", parts)
+    assert row.part.split == "test"
+    assert "interaction" in row.figures
+    assert not {"at threshold", "localised"} & set(row.figures)
+
+
+def test_the_rounding_of_sums_is_no_effect():
+    """The same numbers in another order: their sums differ in the last bits, always to the same side or not."""
+    rng = np.random.default_rng(0)
+    possible = rng.normal(1.0, 0.1, (50, 2, 32))
+    curves = np.concatenate([possible, possible[..., ::-1]], axis=1)
+    judged = statistics.judge(curves.sum(-1))
+    assert judged["interaction"]["rate"] == 0.5
+    assert judged["effect"] == 0.0
+    assert judged["chance"] == 1.0
+    assert _table._above(curves[:, 2:].sum(-1), curves[:, :2].sum(-1)) == 0.5
+
+
+def test_what_was_watched_in_other_films_is_watched_again_and_not_reported(tmp_path, monkeypatch):
+    part = _curves.Part("permanence", "O", "dev")
+    given = cradle.quadruplets("permanence", "O", "dev", 0, 2)
+    monkeypatch.setattr(cradle, "read", lambda *names: given)
+    monkeypatch.setattr(_curves, "watchers", lambda *names: {"model": lambda films: np.zeros(films.frames.shape[:3])})
+    _curves.write(tmp_path / f"{part.stem}.npz", seen()._replace(source="films of version 1"))
+    with pytest.raises(UsageError, match="other films"):
+        _curves.read_all(tmp_path)
+    assert list(_curves.score("oracle", [part], tmp_path, tmp_path)) == [part]
+    assert not _curves.read_all(tmp_path)[part].curves["model"].any()
+    assert list(_curves.score("floors", [part], tmp_path, tmp_path)) == [part]
+    assert "floors" in _curves.read_all(tmp_path)[part].source
+
+
 def test_other_orders_are_made_of_development_films(tmp_path, monkeypatch):
     parts = {split: _curves.Part("permanence", "O", split) for split in ("dev", "shuffled", "reversed")}
     given = cradle.quadruplets("permanence", "O", "dev", 0, 10)
@@ -132,7 +166,7 @@ def test_other_orders_are_made_of_development_films(tmp_path, monkeypatch):
     np.testing.assert_array_equal(shuffled, ordered)
     assert (found["shuffled"].frames != given.frames).any()
     assert [part.split for part in _curves.parts(["permanence"], parts, in_order=True)] == ["dev"]
-    loud = _curves.Seen({"model": seen().curves["model"] + 1.0}, seen().hidden)
+    loud = seen()._replace(curves={"model": seen().curves["model"] + 1.0})
     rows = {row.part.split: row.figures for row in _table.rows("model", "model", {parts["dev"]: [seen()], parts["shuffled"]: [loud]})}
     assert rows["shuffled"]["above"] == 1.0
     assert _table.say(rows["shuffled"]) == "100.0 % above"
@@ -151,7 +185,7 @@ def test_who_learned_from_the_experiments_is_called_so(tmp_path, monkeypatch):
 
 def test_a_report_of_three_seeds_is_one_row(tmp_path):
     runs = []
-    for seed in range(3):
+    for seed in range(3, 6):
         run = tmp_path / f"run-{seed}"
         (run / _curves.FOLDER).mkdir(parents=True)
         settings = {"seed": seed, "predicts": "features", "memory": "gru"}
@@ -167,9 +201,18 @@ def test_a_report_of_three_seeds_is_one_row(tmp_path):
     with gzip.open(tmp_path / "out" / "surprise.csv.gz", "rt") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 3 * 2 * 6 * 4 * 32
+    assert {line["seed"] for line in lines} == {"3", "4", "5"}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "permanence" in page
     assert "1.00" in page
+
+
+def test_a_run_that_is_named_twice_is_not_two_seeds(tmp_path):
+    (tmp_path / _curves.FOLDER).mkdir()
+    (tmp_path / "config.json").write_text(json.dumps({"settings": {"seed": 1, "predicts": "features", "memory": "gru"}}))
+    _curves.write(tmp_path / _curves.FOLDER / "permanence-O-test.npz", seen())
+    with pytest.raises(UsageError, match="named twice"):
+        _report.gather([tmp_path, tmp_path])
 
 
 def test_a_run_that_scored_nothing_is_named(tmp_path):

@@ -1,9 +1,11 @@
 """Films that somebody brings: read from files as they are, and refused in one line if they cannot be watched."""
 
+import re
 import subprocess
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,11 +13,13 @@ from jaxtyping import Float, UInt8
 from envs import cradle
 
 from .._errors import UsageError, missing, one_line
+from ._models import TUBELET
 
 PICTURES = (".png", ".jpg", ".jpeg")
 VIDEOS = (".mp4", ".avi", ".mov", ".webm", ".gif")
 ARRAYS = (".npy", ".npz")
-FRAMES = (2, 32)  # least and most of a film
+UNKNOWN = 2 * TUBELET - 1  # first frames of a film, at which models can be surprised by nothing yet
+FRAMES = (UNKNOWN + 1, 32)  # least and most of a film
 SIZE = cradle.SIZE  # px
 FIT = f"`--fit` cuts films to a square, scales them to {SIZE} × {SIZE} pixels and takes at most {FRAMES[1]} frames, evenly spread."
 
@@ -70,7 +74,7 @@ def checked(frames: np.ndarray, name: str, *, fit: bool = False) -> Frames:
         frames = np.rint(frames * (255.0 if fraction else 1.0)).astype(np.uint8)
     least, most = FRAMES
     if len(frames) < least:
-        raise UsageError(f"{name}: a film has at least {least} frames, this one {len(frames)}. Surprise is about what comes next.")
+        raise UsageError(f"{name}: a film has at least {least} frames, this one {len(frames)}. Before that nothing can surprise.")
     if fit:
         frames = fitted(frames)
     if len(frames) > most:
@@ -120,7 +124,7 @@ def _video(path: Path) -> np.ndarray:
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(path), "-f", "image2pipe", "-vcodec", "ppm", "-"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, process_group=0)  # its own reader forks
-    if done.returncode or not done.stdout:
+    if done.returncode or done.stderr or not done.stdout:  # of a file that is cut off, it gives what there is, and complains
         raise ValueError(done.stderr.decode(errors="replace") or "it has no frames")
     frames, at = [], 0
     while at < len(done.stdout):
@@ -132,12 +136,17 @@ def _video(path: Path) -> np.ndarray:
     return np.stack(frames)
 
 
+def _by_number(file: Path) -> list[Any]:
+    """The name, its numbers as numbers: 2 comes before 10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)]
+
+
 def _pictures(path: Path) -> np.ndarray:
     if missing("PIL"):
         raise UsageError("pictures need the extra `report`. Install it with `pip install 'energy-planning[report]'`.")
     from PIL import Image
 
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_by_number)
     if not files:
         raise UsageError(f"{str(path)!r}: there are no pictures in this folder. Films are folders of {', '.join(PICTURES)}, in order.")
     frames = []

@@ -1,5 +1,6 @@
 """Surprise, film by film, on disk: a file for every concept, mode and split, in the folder of whoever watched."""
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import mujoco
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -15,9 +17,11 @@ import ebm
 from envs import cradle
 
 from .._errors import UsageError
+from .._runs import MODEL
 from . import _floors, _models, _objects, _oracle
 
 FOLDER = "surprise"  # in a run folder
+FILMS = f"films of version {cradle.VERSION}, MuJoCo {mujoco.__version__}"
 SETTINGS = "watchers.json"
 DEV = "dev"  # the split from which units and thresholds are taken
 REORDERED = ("shuffled", "reversed")  # development films with their frames in another order
@@ -47,27 +51,27 @@ class Seen(NamedTuple):
     **Arguments:**
 
     - `curves`: for each watcher, shape (quadruplet, 4, frame).
-    - `hidden`: the first frame of the run in which the films are the same, and its length.
+    - `hidden`: as of the films.
+    - `source`: which films, and who watched.
     """
 
     curves: dict[str, Float[np.ndarray, "quadruplet 4 frame"]]
-    hidden: Int[np.ndarray, "quadruplet 2"]
+    hidden: Int[np.ndarray, "quadruplet 3"]
+    source: str = ""
 
 
-def watchers(name: str, films: Path, window: int) -> dict[str, Watch]:
+def watchers(name: str, films: Path) -> dict[str, Watch]:
     """Who watches, by name: a trained model, or several that know nothing.
 
     **Arguments:**
 
     - `name`: a run folder, "floors", "untrained" or "oracle".
     - `films`: where generated films are.
-    - `window`: frames of the longest window that the films are balanced for.
     """
     if name == "oracle":
         return {"oracle": _oracle.watch}
     if name == "floors":
-        panel = _floors.panel(cradle.read_freeform(films, FITTED)) | {"random network, longest window": _floors.RandomWindow(window)}
-        return {label: by_frames(see) for label, see in panel.items()}
+        return {label: by_frames(see) for label, see in _floors.panel(cradle.read_freeform(films, FITTED)).items()}
     if name == "untrained":
         learners = {f"untrained {seed}": _models.untrained(seed) for seed in range(UNTRAINED)}
     else:
@@ -108,14 +112,20 @@ def by_objects(learner: ebm.JointRecurrent, films: cradle.Films) -> Float[np.nda
 def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[Part]:
     """Watch what has not been watched yet, and say after every part that it is done."""
     folder.mkdir(parents=True, exist_ok=True)
+    source = f"{FILMS}, watched by {name if name in BUILT_IN else sealed(Path(name))}"
     for part in parts:
         path = folder / f"{part.stem}.npz"
-        if not path.exists():
+        if not path.exists() or read(path).source != source:
             shown = read_films(films, part)
-            window = max(int(shown.hidden[:, 1].min()) + 1, 2) if part.mode == "O" else shown.frames.shape[2] // 4
-            curves = {label: watch(shown) for label, watch in watchers(name, films, window).items()}
-            write(path, Seen(curves, shown.hidden))
+            curves = {label: watch(shown) for label, watch in watchers(name, films).items()}
+            write(path, Seen(curves, shown.hidden, source))
         yield part
+
+
+def sealed(folder: Path) -> str:
+    """What is different for every model."""
+    path = folder / MODEL
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""  # what is not there is complained of by who reads it
 
 
 def read_films(folder: Path, part: Part) -> cradle.Films:
@@ -144,7 +154,7 @@ def write(path: Path, seen: Seen) -> None:
     before = path.with_suffix(".part")
     curves = {f"curves {label}": curve for label, curve in seen.curves.items()}
     with before.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, hidden=seen.hidden, **curves)
+        np.savez_compressed(file, allow_pickle=False, hidden=seen.hidden, source=np.array(seen.source), **curves)
     os.replace(before, path)
 
 
@@ -158,12 +168,21 @@ def read(path: Path) -> Seen:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             curves = {key.removeprefix("curves "): archive[key] for key in archive.files if key.startswith("curves ")}
-            return Seen(curves, archive["hidden"])
+            return Seen(curves, archive["hidden"], str(archive["source"]) if "source" in archive.files else "")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{str(path)!r} is no file of surprise, or is damaged: {error}. Remove it, and score again.") from error
 
 
 def read_all(folder: Path) -> dict[Part, Seen]:
-    """Everything in a folder."""
+    """Everything in a folder.
+
+    **Raises:**
+
+    `UsageError` if something in it is of films that have changed since.
+    """
     paths = sorted(folder.glob("*.npz"))
-    return {Part(*path.stem.split("-", 2)): read(path) for path in paths}
+    found = {Part(*path.stem.split("-", 2)): read(path) for path in paths}
+    for part, seen in found.items():
+        if not seen.source.startswith(FILMS):
+            raise UsageError(f"{str(folder)!r}: {part.stem} was watched in other films than {FILMS}. Score again.")
+    return found

@@ -6,12 +6,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from envs import cradle
+
 Films = UInt8[np.ndarray, "film frame height width 3"]
 Curves = Float[np.ndarray, "film frame"]
 
 COARSE = 8  # px of a frame that become one, for what compares many frames
 COMPONENTS = 32  # directions of the density of single frames
 UNITS = 64  # of a random network
+BALANCED = cradle.MIN_HIDDEN + 1  # frames: the longest window over which all films are balanced in which something is hidden
 
 
 def pixel_change(films: Films) -> Curves:
@@ -104,6 +107,7 @@ def panel(possible: Films) -> dict[str, Callable[[Films], Curves]]:
         "first and last frame": first_last,
         "random network, 1 frame": RandomWindow(1),
         "random network, 2 frames": RandomWindow(2),
+        f"random network, {BALANCED} frames": RandomWindow(BALANCED),
         "density of frames": fit_density(possible),
     }
 

@@ -42,10 +42,9 @@ class Foreign:
             raise UsageError(
                 f"{str(self.run_folder)!r} sees objects, and a film from elsewhere has pictures only. Train one with sees=pictures."
             )
-        film = self.path.is_file() or not self.path.exists() or any(file.suffix.lower() in _bring.PICTURES for file in self.path.iterdir())
-        if film and self.layout is None:
-            curve = _models.watch(learner, _bring.read_film(self.path, fit=self.fit)[None])[0]
-            for frame, surprise in enumerate(curve):
+        if self.layout is None and not _layouts.is_set(self.path):
+            curve = _models.watch(learner, _bring.read_film(self.path, fit=self.fit)[None])[0][_bring.UNKNOWN :]
+            for frame, surprise in enumerate(curve, _bring.UNKNOWN):
                 print(f"{frame:4d} {surprise:10.5f}")
             print(f"mean {curve.mean():10.5f}")
             return 0
@@ -70,7 +69,7 @@ class Foreign:
             curves = _models.watch(learner, np.stack([frames for _, frames in waiting]))
             for (item, _), curve in zip(waiting, curves, strict=True):
                 head = item.topic, item.group, item.pair or "", item.possible, item.name
-                lines.writerows((*head, frame, f"{surprise:.7g}") for frame, surprise in enumerate(curve))
+                lines.writerows((*head, frame, f"{surprise:.7g}") for frame, surprise in enumerate(curve[_bring.UNKNOWN :], _bring.UNKNOWN))
             waiting.clear()
 
         try:

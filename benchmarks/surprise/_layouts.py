@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._errors import UsageError, check_known, one_line
-from ._bring import read_frames
+from ._bring import PICTURES, read_frames
 
 FRAMES, SIZE = 15, 64  # of the Physical Concepts data
 
@@ -54,6 +54,12 @@ def read_layout(folder: Path, layout: str | None = None) -> Iterator[Item]:
     raise UsageError(f"{str(folder)!r}: {wanted}. There are {'; '.join(f'{name}: {where}' for name, where in WHERE.items())}.")
 
 
+def is_set(folder: Path) -> bool:
+    """Whether a folder is that of a set, and no film: some sets have a picture beside their films."""
+    pictures = folder.is_dir() and any(file.suffix.lower() in PICTURES for file in folder.iterdir())
+    return folder.is_dir() and (not pictures or any(next(_guarded(folder, name), None) is not None for name in LAYOUTS))
+
+
 def _guarded(folder: Path, name: str) -> Iterator[Item]:
     try:
         yield from LAYOUTS[name](folder)
@@ -71,13 +77,17 @@ def intphys(folder: Path) -> Iterator[Item]:
 
 
 def intphys2(folder: Path) -> Iterator[Item]:
-    """IntPhys 2 (Bordes et al. 2025): `metadata.csv` with `SceneIndex`, `type` (such as 1_Possible) and `filename`."""
+    """IntPhys 2 (Bordes et al. 2025): `metadata.csv` with `SceneIndex`, `type` (such as 1_Possible), and either `file_name`, a path from
+    where the table is, or `filename`, of a film in `Videos`."""
     for path in _tables(folder, "metadata.csv"):
         for line in _lines(path):
             pair, _, label = line["type"].partition("_")
             if label not in ("Possible", "Impossible"):
                 raise ValueError(f"`type` {line['type']!r} in {path.name} is not like 1_Possible or 2_Impossible")
-            film = path.parent / "Videos" / f"{line['filename'].removesuffix('.mp4')}.mp4"
+            if "file_name" in line:
+                film = path.parent / line["file_name"]
+            else:
+                film = path.parent / "Videos" / f"{line['filename'].removesuffix('.mp4')}.mp4"
             topic, group = line.get("condition") or path.parent.name, f"{path.parent.name}/{line['SceneIndex']}"
             yield Item(film.stem, topic, group, f"{group}/{pair}", label == "Possible", partial(read_frames, film))
 
@@ -92,15 +102,18 @@ def grasp(folder: Path) -> Iterator[Item]:
 
 
 def inflevel(folder: Path) -> Iterator[Item]:
-    """InfLevel-Lab (Weihs et al. 2022): a table a topic, with `vid1_path`, `vid1_label`, the same of `vid2`, and where priming ends."""
+    """InfLevel-Lab (Weihs et al. 2022): a table a topic, with `vid1_path`, `vid1_label`, the same of `vid2`, and where priming ends.
+
+    What follows it is cut to the length of the shorter of the two, from the end.
+    """
     for topic in ("continuity", "gravity", "solidity"):
         for path in _tables(folder, f"{topic}.csv"):
             for number, line in enumerate(_lines(path)):
                 group = f"{topic}/{number}"
-                for film in ("vid1", "vid2"):
-                    where, label = folder / line[f"{film}_path"], line[f"{film}_label"]
-                    start = int(line.get(f"{film}_end_priming_2") or -1) + 1
-                    yield Item(where.stem, topic, group, group, label == "possible", partial(_after, where, start))
+                films = [(folder / line[f"{film}_path"], int(line.get(f"{film}_end_priming_2") or -1) + 1) for film in ("vid1", "vid2")]
+                for film, (where, start), other in zip(("vid1", "vid2"), films, films[::-1], strict=True):
+                    frames = partial(_after, where, start, other)
+                    yield Item(where.stem, topic, group, group, line[f"{film}_label"] == "possible", frames)
 
 
 def physical_concepts(folder: Path) -> Iterator[Item]:
@@ -141,8 +154,10 @@ def _lines(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _after(path: Path, start: int) -> np.ndarray:
-    return read_frames(path)[start:]
+def _after(path: Path, start: int, other: tuple[Path, int]) -> np.ndarray:
+    """What follows the priming, of no more frames than the other film of the pair has after its own."""
+    film = read_frames(path)[start:]
+    return film[max(len(film) - len(read_frames(other[0])[other[1] :]), 0) :]
 
 
 def _records(file: gzip.GzipFile) -> Iterator[dict[str, bytes]]:

@@ -35,7 +35,7 @@ def read_losses(path: Path) -> list[Loss]:
     """
     found: dict[str, Loss] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark first
             lines = csv.DictReader(file)
             absent = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
             if absent:
@@ -73,15 +73,16 @@ def judge(losses: Sequence[Loss]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """
     settings = list(losses[0].curves)
     for loss in losses:
-        if list(loss.curves) != settings:
+        if set(loss.curves) != set(settings):
             raise UsageError(f"the films of {loss.group!r} were not watched under the same settings as the first. Watch all alike.")
     found = {}
     for topic in dict.fromkeys(loss.topic for loss in losses):
         here = [loss for loss in losses if loss.topic == topic]
         groups = _together(here, lambda loss: loss.group)
+        rules = [rule for rule in RULES if rule != ELSEWHERE or len(groups) > 1]  # from one group nothing is chosen elsewhere
         for aggregator in AGGREGATORS:
             scores = {setting: _scores(here, aggregator, setting) for setting in settings}
-            for rule in RULES if len(settings) > 1 else ("",):
+            for rule in rules if len(settings) > 1 else ("",):
                 chosen, judged = _choose(rule, scores, groups)
                 found[topic, aggregator, rule] = _figures(scores[chosen], judged, here) | {"setting": chosen}
     return found
@@ -118,7 +119,7 @@ def _wins(scores: Any, groups: Iterable[tuple[list[int], list[int]]]) -> Any:
 
 def _choose(rule: str, scores: Mapping[str, Any], groups: list[Any]) -> tuple[str, list[Any]]:
     """A setting, and the groups to judge it on."""
-    tried, judged = (groups[::2], groups[1::2] or groups) if rule == ELSEWHERE else (groups, groups)
+    tried, judged = (groups[::2], groups[1::2]) if rule == ELSEWHERE else (groups, groups)
     return max(scores, key=lambda setting: _wins(scores[setting], tried).mean()), judged
 
 
@@ -126,7 +127,7 @@ def _figures(scores: Any, groups: list[Any], losses: Sequence[Loss]) -> dict[str
     won = _wins(scores, groups)
     figures: dict[str, Any] = {"groups": len(groups), "accuracy": float(won.mean()), "interval": bootstrap(won)}
     films = {film for group in groups for part in group for film in part}
-    pairs = [pair for pair in _together(losses, lambda loss: loss.pair) if films >= {*pair[0], *pair[1]}]
+    pairs = [pair for pair in _together(losses, lambda loss: loss.pair and f"{loss.group}: {loss.pair}") if films >= {*pair[0], *pair[1]}]
     if pairs:
         figures["pairs"] = float(_wins(scores, pairs).mean())
     possible, impossible = (np.array([scores[film] for group in groups for film in group[part]]) for part in (0, 1))

@@ -23,13 +23,14 @@ from ebm import nets, objectives
 from envs import cradle
 
 from .._errors import UsageError, check_known
+from .._runs import MODEL
+from .._stages import EPOCH, check_counts
 from . import _objects
 
 SCALE = 2  # pixels of a film along each side of one that a model sees
 FRAME = (3, cradle.SIZE // SCALE, cradle.SIZE // SCALE)  # of what it sees of every frame: channel, height, width
 TUBELET = 4  # frames
 SHAPE = (TUBELET * FRAME[0], *FRAME[1:])  # of what it sees at once
-MODEL = "model.safetensors"
 CHUNK = 50  # films that are watched at once
 NOBODY = ebm.Box([], [])  # acts in a film
 
@@ -89,10 +90,25 @@ def check(settings: Settings) -> Settings:
     check_known("predicts", settings.predicts, PREDICTS[settings.sees])
     settings = settings._replace(steps=settings.steps or STEPS[settings.sees])
     if settings.sees == "objects" and settings.memory == OF_PICTURES:
-        return settings._replace(memory=OF_THINGS)
+        settings = settings._replace(memory=OF_THINGS)
     if (settings.sees == "objects") != (settings.memory == OF_THINGS):
         raise UsageError(f"memory={settings.memory}: objects have memory={OF_THINGS}, and pictures have the others. Leave it out.")
     return settings
+
+
+def check_sizes(settings: Settings) -> None:
+    """Whether steps make whole epochs, and networks of such sizes can be built.
+
+    **Raises:**
+
+    `UsageError` if not.
+    """
+    if settings.steps > EPOCH:
+        check_counts(settings)
+    try:
+        eqx.filter_eval_shape(build, settings, key=jax.random.key(0))
+    except ValueError as error:
+        raise UsageError(f"width={settings.width}, features={settings.features}, remembered={settings.remembered}: {error}") from error
 
 
 def build(settings: Settings, *, key: Key[Array, ""]) -> ebm.JointRecurrent:
@@ -217,7 +233,7 @@ def train(settings: Settings, films: Films, folder: Path, report: Report) -> Non
     shrink = jax.jit(shrunk)  # once, and not in every step
     seen = films if objects else np.concatenate([shrink(films[start : start + CHUNK]) for start in range(0, len(films), CHUNK)])
     draw = eqx.Partial(_objects.draw if objects else draw_films, jnp.asarray(seen), batch=settings.batch)
-    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(100, settings.steps))
+    trainer = ebm.Trainer(ebm.joint_loss, draw, optimiser, settings.steps, epoch=min(EPOCH, settings.steps))
     learner = ebm.fit(
         trainer,
         build(settings, key=keys[0]),

@@ -100,7 +100,7 @@ def _strip(part: Part, number: int, watched: Watched, seen: Sequence[Seen]) -> s
         for cell, curve in zip(CELLS, curves, strict=True):
             style = "-" if cell in ("AA", "BB") else "--"
             below.plot(range(len(curve)), curve, label=cell, color=TONES[cell], linestyle=style)
-        start, length = films.hidden[0]
+        start, length, _ = films.hidden[0]
         below.axvspan(start, start + length, color=INK, alpha=0.08, linewidth=0)
         below.set(xlabel="frame", ylabel="surprise")
         legend(below)

@@ -77,7 +77,10 @@ def gather(runs: Sequence[Path]) -> dict[str, tuple[Watched, dict[str, Any]]]:
             raise UsageError(f"{str(run)!r}: nothing was scored there. Run `ebm surprise score {run}` first.")
         config = run / CONFIG
         settings = json.loads(config.read_text(encoding="utf-8"))["settings"] if config.exists() else {}
-        found.setdefault(title(run, settings), []).append((seen, settings))
+        mates = found.setdefault(title(run, settings), [])
+        if any(settings == other for _, other in mates):
+            raise UsageError(f"{str(run)!r} is named twice, or is the same training as another run. Seeds that count must differ.")
+        mates.append((seen, settings))
     groups: dict[str, tuple[Watched, dict[str, Any]]] = {}
     for name, members in found.items():
         parts = [set(seen) for seen, _ in members]
@@ -117,12 +120,13 @@ def write_csv(path: Path, groups: Mapping[str, tuple[Watched, Any]]) -> None:
 
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.write("who,seed,concept,mode,split,quadruplet,film,frame,surprise\n")
-        for name, (watched, _) in groups.items():
+        for name, (watched, card) in groups.items():
+            known = str(card.get("seed", "")).split(", ")
             for part, seeds in watched.items():
                 for seed, seen in enumerate(seeds):
                     for label, curves in seen.curves.items():
                         who = name if label == "model" else label
-                        head = f'"{who}",{seed},{part.concept},{part.mode},{part.split}'
+                        head = f'"{who}",{known[seed]},{part.concept},{part.mode},{part.split}'
                         for number, films in enumerate(curves):
                             for cell, film in zip(CELLS, films, strict=True):
                                 file.writelines(f"{head},{number},{cell},{frame},{value:.7g}\n" for frame, value in enumerate(film))

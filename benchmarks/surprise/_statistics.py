@@ -19,8 +19,12 @@ Curves = Float[np.ndarray, "quadruplet 4 frame"]
 
 
 def contrast(scores: Scores) -> Float[np.ndarray, " quadruplet"]:
-    """The interaction contrast Δ = S(AB) + S(BA) − S(AA) − S(BB), in which whatever a context or an outcome adds by itself cancels."""
-    return scores[:, IMPOSSIBLE].sum(1) - scores[:, POSSIBLE].sum(1)
+    """The interaction contrast Δ = S(AB) + S(BA) − S(AA) − S(BB), in which whatever a context or an outcome adds by itself cancels.
+
+    It is 0 where it is but the rounding of sums in another order, which would have a sign, and pass for an effect.
+    """
+    delta = scores[:, IMPOSSIBLE].sum(1) - scores[:, POSSIBLE].sum(1)
+    return np.where(np.abs(delta) <= TIE[delta.dtype.name] * np.abs(scores).sum(1), np.zeros_like(delta), delta)
 
 
 def wins(better: Float[np.ndarray, "..."], size: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -20,6 +20,7 @@ from ._statistics import (
     sign_flip,
     standard,
     threshold,
+    wins,
 )
 
 REVEAL = 6  # frames after the films differ again, in which a violation is to be found
@@ -39,7 +40,8 @@ class Row(NamedTuple):
 def rows(who: str, label: str, watched: Watched) -> list[Row]:
     """All splits of all concepts.
 
-    What is compared is the mean of the surprise as it is; limits for single films are in units of what is usual at every frame.
+    What is compared is the mean of the surprise as it is; limits for single films are in units of what is usual at every frame, and both
+    come from development films only: without these nothing is said that needs them.
 
     **Arguments:**
 
@@ -47,11 +49,13 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
     """
     found: list[Row] = []
     for part, seeds in watched.items():
-        dev = watched.get(part._replace(split=DEV), seeds)
+        dev = watched.get(part._replace(split=DEV), ())
+        if not dev and part.split in (*POSSIBLE_ONLY, *REORDERED):
+            continue
         curves = [_curves(seen, label) for seen in seeds]
         units = [standard(_curves(seen, label)) for seen in dev]
         scores = [AGGREGATORS["mean"](each) for each in curves]
-        graded = [AGGREGATORS["mean"](unit(each)) for unit, each in zip(units, curves, strict=True)]
+        graded = [AGGREGATORS["mean"](unit(each)) for unit, each in zip(units, curves, strict=bool(dev))]
         known = [AGGREGATORS["mean"](unit(_curves(seen, label))) for unit, seen in zip(units, dev, strict=True)]
         limits = [threshold(each[:, :2].ravel(), each[:, 2:].ravel()) for each in known]
         if part.split in POSSIBLE_ONLY:
@@ -63,15 +67,15 @@ def rows(who: str, label: str, watched: Watched) -> list[Row]:
             found.append(Row(who, part, {"above": float(np.mean(above)), "seeds": above, "quadruplets": len(scores[0])}))
             continue
         peaks = [interaction_wins(AGGREGATORS["max"](each)) for each in curves]
-        revealed = seeds[0].hidden.sum(1)
-        places = [localised(unit(each), revealed, REVEAL) for unit, each in zip(units, curves, strict=True)]
-        figures = together(scores) | {
-            "at threshold": float(np.mean([at_threshold(each, limit) for each, limit in zip(graded, limits, strict=True)])),
-            "by maximum": float(np.mean(peaks)),
-            "localised": float(np.mean([place.mean() for place, _ in places])),
-            "localised by chance": places[0][1],
-            "hidden": float(np.median(seeds[0].hidden[:, 1])),
-        }
+        figures = together(scores) | {"by maximum": float(np.mean(peaks)), "hidden": float(np.median(seeds[0].hidden[:, 2]))}
+        if dev:
+            revealed = seeds[0].hidden[:, :2].sum(1)
+            places = [localised(unit(each), revealed, REVEAL) for unit, each in zip(units, curves, strict=True)]
+            figures |= {
+                "at threshold": float(np.mean([at_threshold(each, limit) for each, limit in zip(graded, limits, strict=True)])),
+                "localised": float(np.mean([place.mean() for place, _ in places])),
+                "localised by chance": places[0][1],
+            }
         found.append(Row(who, part, figures))
     return adjust(found)
 
@@ -137,8 +141,9 @@ def adjust(found: list[Row]) -> list[Row]:
 
 def _above(reordered: np.ndarray, ordered: np.ndarray) -> float:
     """How often another order surprises more, of the films that it changes: where nothing ever moves there is but one."""
-    changed = reordered != ordered
-    return float((reordered > ordered)[changed].mean()) if changed.any() else 0.5
+    won = wins(reordered - ordered, np.abs(reordered) + np.abs(ordered))
+    changed = won != 0.5
+    return float(won[changed].mean()) if changed.any() else 0.5
 
 
 def _curves(seen: Seen, label: str) -> np.ndarray:

@@ -38,6 +38,7 @@ class Train:
 
         _trackers.check(self.track)
         settings = _models.check(_models.Settings(**read_settings(self.settings, _models.Settings._field_defaults)))
+        _models.check_sizes(settings)
         track = "" if settings.track == "freeform" else f"{settings.track}-"
         folder = self.out or Path("runs") / f"surprise-{track}{settings.predicts}-{settings.memory}-{settings.seed}"
         clock = time.perf_counter()

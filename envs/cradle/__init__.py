@@ -4,6 +4,7 @@ Context × outcome recombination for auditing developmental learning of expectat
 """
 
 from ._archive import GRAVITIES as GRAVITIES
+from ._archive import VERSION as VERSION
 from ._archive import Made as Made
 from ._archive import Piece as Piece
 from ._archive import freeform_pieces as freeform_pieces
@@ -27,6 +28,7 @@ from ._picture import FEATURES as FEATURES
 from ._picture import SCENERY as SCENERY
 from ._picture import look_at as look_at
 from ._quadruplet import CELLS as CELLS
+from ._quadruplet import MIN_HIDDEN as MIN_HIDDEN
 from ._scene import FRAMES as FRAMES
 from ._scene import KINDS as KINDS
 from ._scene import MOST_THINGS as MOST_THINGS

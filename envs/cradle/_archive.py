@@ -18,13 +18,13 @@ from ._physics import simulate
 from ._picture import Studio, cast_all
 from ._scene import MOST_THINGS, Cast, Stage
 
-VERSION = 8  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
+VERSION = 9  # of the films: to be raised when a concept, the physics or the pictures change, so that old files are not taken for new
 PIECE = 10  # quadruplets in a file
 FREEFORM, FREE_PIECE = "freeform", 100  # films in a file
 GRAVITIES = ("down", "up")
 PLAIN = Films._fields[2:]  # of a file: as they are
 SIGHTS = "states", "seen"  # of things
-REMEDY = "Run `ebm surprise generate` again; it makes only what is missing."
+REMEDY = "Run `ebm surprise generate {asked}`; it makes only what is missing."
 
 
 class Piece(NamedTuple):
@@ -112,9 +112,9 @@ def _make_freeform(folder: Path, piece: Piece) -> tuple[Made, float]:
         seconds += studio.seconds
     films = np.stack([shot.frames for shot in made])
     frames, _, index = pack(films, np.stack([shot.masks for shot in made]))
-    found = Made(hashlib.sha256(films.tobytes()).hexdigest(), len(frames), index.size, 0)
-    fields = {"frames": delta(frames), "index": index, "made": np.array(found[1:])}
-    fields |= {name: np.stack([_padded(getattr(shot, name)) for shot in made]) for name in SIGHTS}
+    sights = {name: np.stack([_padded(getattr(shot, name)) for shot in made]) for name in SIGHTS}
+    found = Made(hashlib.sha256(b"".join(each.tobytes() for each in (films, *sights.values()))).hexdigest(), len(frames), index.size, 0)
+    fields = {"frames": delta(frames), "index": index, "made": np.array(found[1:])} | sights
     save(piece.path(folder), fields, found.sha256)
     return found, seconds
 
@@ -210,6 +210,14 @@ def load(path: Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in names or archive.files}
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"There are no films in {str(path)!r}. {REMEDY}") from error
+        raise FileNotFoundError(f"There are no films in {str(path)!r}. {_remedy(path)}") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise OSError(f"{str(path)!r} is damaged ({error}). {REMEDY}") from error
+        raise OSError(f"{str(path)!r} is damaged ({error}). {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    concept, mode, split = (*path.parent.name.split("-", 2), "", "")[:3]
+    asked = f"--concepts {concept} --splits {split}"
+    if concept == FREEFORM:
+        asked = f"--freeform{'-up' if mode == 'up' else ''} {int(path.stem) + FREE_PIECE}"
+    return REMEDY.format(asked=asked)

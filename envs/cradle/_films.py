@@ -19,8 +19,8 @@ class Films(NamedTuple):
     """Quadruplets of films, in memory. The second axis is `CELLS`.
 
     - `masks`: 0 is scenery, 1 + slot a thing. `states`: `FEATURES` of every slot, also while it is hidden; `seen` says when it is seen.
-    - `hidden`: first frame and length of the run in which possible and impossible films look the same; or, where all is seen, the frame in
-      which they part, and 0.
+    - `hidden`: first frame and length of the run in which possible and impossible films look the same, and the length of the shortest, if
+      there are several; or, where all is seen, the frame in which they part, 0 and 0.
     - `cameras`: `VIEW` of every quadruplet.
     """
 
@@ -28,7 +28,7 @@ class Films(NamedTuple):
     masks: UInt8[np.ndarray, "quadruplet 4 frame height width"]
     states: Float32[np.ndarray, "quadruplet 4 frame slot feature"]
     seen: Bool[np.ndarray, "quadruplet 4 frame slot"]
-    hidden: Int[np.ndarray, "quadruplet 2"]
+    hidden: Int[np.ndarray, "quadruplet 3"]
     cameras: Float32[np.ndarray, "quadruplet number"]
 
 

@@ -37,11 +37,12 @@ class Pair(NamedTuple):
 class Quadruplet(NamedTuple):
     """Four films in the order of `CELLS`, how often their pair was drawn, and the processor time (s) that its pictures took.
 
-    `hidden` is the first frame and the length of the run in which A and B look the same, or the frame in which their motions part, and 0.
+    `hidden` is the first frame and the length of the run in which A and B look the same, and the length of the shortest of such runs, if
+    there are several; or the frame in which their motions part, 0 and 0.
     """
 
     shots: tuple[Shot, ...]
-    hidden: tuple[int, int]
+    hidden: tuple[int, int, int]
     stage: Stage
     attempts: int
     seconds: float
@@ -63,7 +64,7 @@ def quadruplet(
         studio = Studio(pair.stage, (pair.a, pair.b))
         mirrors = mirrored(pair.a), mirrored(pair.b)
         if explained:
-            found = _film(pair, studio, pair.a, pair.b, *mirrors), (0, 0)
+            found = _film(pair, studio, pair.a, pair.b, *mirrors), (0, 0, 0)
         else:
             found = _elsewhere(pair, studio) if pair.elsewhere else (_replay if pair.outcome else _splice)(pair, studio)
         if found is not None and rare:
@@ -86,9 +87,10 @@ def hidden_runs(differ: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, "run 2"]:
     return np.stack([at[:-1] + 1, gaps], 1)[gaps > 0]
 
 
-def _splice(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+def _splice(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int, int]] | None:
     a, b = _film(pair, studio, pair.a, pair.b)
     differ = (a.frames != b.frames).any((1, 2, 3)) | (a.masks != b.masks).any((1, 2))
+    differ |= ((a.states != b.states).any(2) & (a.seen | b.seen)).any(1)  # by less than a pixel, for who is told states
     runs = hidden_runs(differ)
     runs = runs[np.sort(np.argsort(-runs[:, 1], kind="stable")[: pair.runs])]
     if len(runs) < pair.runs or runs[:, 1].min() < MIN_HIDDEN:
@@ -99,22 +101,22 @@ def _splice(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], 
         return None
     outcome = np.searchsorted(cuts[1:-1], np.arange(FRAMES), side="right") % 2 == 1
     ab, ba = (Shot(*(_mix(outcome, *parts) for parts in zip(*order, strict=True))) for order in ((a, b), (b, a)))
-    return (a, b, ab, ba), (int(runs[0, 0]), int(runs[:, 1].min()))
+    return (a, b, ab, ba), (int(runs[0, 0]), int(runs[0, 1]), int(runs[:, 1].min()))
 
 
 def _mix(outcome: np.ndarray, context: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(outcome.reshape(-1, *[1] * (context.ndim - 1)), other, context)
 
 
-def _elsewhere(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]]:
+def _elsewhere(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int, int]]:
     stages = (pair.stage, pair.elsewhere or pair.stage)
     motions = [[simulate(stage, cast) for cast in (pair.a, pair.b)] for stage in stages]
     shots = [studio.shoot(cast, poses) for both in motions for cast, poses in zip((pair.a, pair.b), both, strict=True)]
     apart = np.linalg.norm(motions[0][0][..., :3] - motions[1][0][..., :3], axis=-1).max(1) > APART
-    return (shots[0], shots[1], shots[2], shots[3]), (int(apart.argmax()), 0)
+    return (shots[0], shots[1], shots[2], shots[3]), (int(apart.argmax()), 0, 0)
 
 
-def _replay(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int]] | None:
+def _replay(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], tuple[int, int, int]] | None:
     casts, poses = (pair.a, pair.b), [simulate(pair.stage, cast) for cast in (pair.a, pair.b)]
     follows = np.isin(np.arange(len(pair.a)), pair.outcome)
 
@@ -129,4 +131,4 @@ def _replay(pair: Pair, studio: Studio) -> tuple[tuple[Shot, Shot, Shot, Shot], 
     for other in shots[2:]:  # each differs from AA by its context or its outcome
         if ((shots[0].frames != other.frames).any(3).sum((1, 2)) >= MIN_PIXELS).sum() < MIN_SHOWN:
             return None
-    return shots, (int(apart.argmax()), 0)
+    return shots, (int(apart.argmax()), 0, 0)
