@@ -42,7 +42,8 @@ def rows(trained: Path, search: Search, env: str = _rooms_eval.ENV) -> tuple[Any
 
 def diagnose(model: Any, env: str = _rooms_eval.ENV) -> dict[str, float]:
     """Every measure by name; those in `LIGHTS` have a light."""
-    return _diagnose(model[0], world_of(env)) | compare(*model, env)
+    learned, planner = model
+    return _diagnose(learned, world_of(env)) | compare(learned, planner, env)
 
 
 def write_page(

@@ -72,10 +72,9 @@ def _compare(model: ebm.JEPA, planner: Any, world: envs.TwoRooms, start: Any, go
     def came(actions: Array) -> tuple[Array, Array]:
         places = world.rollout(start, jnp.repeat(actions, HELD, axis=0)).position[::HELD]
         seen = jax.lax.map(see, places)
-        energy = problem.energy(ebm.Trajectory(seen, actions, now, problem.dt))
+        energy = cast(Any, problem).energy(ebm.Trajectory(seen, actions, now, problem.dt))
         return energy, jnp.linalg.norm(places[-1] - goal)
 
     still = imagined(jnp.zeros_like(found))
     (found_came, found_ends), (known_came, known_ends) = came(found), came(known)
-    energies = (energy / still for energy in (imagined(found), imagined(known), found_came, known_came))
-    return Plans(*energies, found_ends, known_ends)
+    return Plans(imagined(found) / still, imagined(known) / still, found_came / still, known_came / still, found_ends, known_ends)
