@@ -132,7 +132,7 @@ def _draw_curves(figure: Figure, lines: Sequence[Mapping[str, Any]]) -> None:
     stages = list(dict.fromkeys(line["stage"] for line in lines))
     for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
         known = [line for line in lines if line["stage"] == stage]
-        names = [name for name in known[0] if name not in ("stage", "step", "seconds", "gradient", "share")]
+        names = [name for name in known[0] if name not in ("stage", "step", "sitting", "seconds", "gradient", "share")]
         for name in names:
             if not name.endswith((" weighed", " pull")):
                 axes.plot([line["step"] for line in known], [abs(line[name] or np.nan) for line in known], label=name)

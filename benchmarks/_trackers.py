@@ -11,7 +11,7 @@ from ._errors import UsageError, check_known, missing
 from ._runs import CONFIG
 
 PROJECT = "energy-planning"
-AXES = ("stage", "step", "seconds")  # of a line of metrics; the rest are values
+AXES = ("stage", "step", "sitting", "seconds")  # of a line of metrics; the rest are values
 
 
 class Tracker(Protocol):

@@ -16,6 +16,7 @@ from ._stages import Report
 
 RECIPES = {"two-rooms": "_rooms", "reacher": "_reacher"}  # modules, each with `Settings`, `check` and `train`
 MAY_BE_NONE = ("seed", "play", "coordinates")
+LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +75,13 @@ def progressing(folders: Sequence[Path], clock: float, train: Callable[[Report],
     from rich.progress import Progress
 
     from . import _trackers
-    from ._runs import METRICS, clean
+    from ._runs import METRICS, clean, read_lines
 
     console = Console(stderr=True)
     with ExitStack() as until, Progress(console=console) as progress:
+        for folder in folders:
+            alone(folder, until)
+        sitting = [1 + max((line.get("sitting", 0) for line in read_lines(folder / METRICS)), default=0) for folder in folders]
         files = [until.enter_context((folder / METRICS).open("a", encoding="utf-8")) for folder in folders]
         trackers = [_trackers.start(track, folder, until) for folder in folders]
         bars: dict[tuple[int, str], Any] = {}
@@ -87,7 +91,7 @@ def progressing(folders: Sequence[Path], clock: float, train: Callable[[Report],
             if (which, stage) not in bars:
                 bars[which, stage] = progress.add_task(stage, total=steps)
             progress.update(bars[which, stage], completed=step, description=f"{name} {parts['loss']:.4g}")
-            line = clean({"stage": stage, "step": step, "seconds": time.perf_counter() - clock} | parts)
+            line = clean({"stage": stage, "step": step, "sitting": sitting[which], "seconds": time.perf_counter() - clock} | parts)
             files[which].write(json.dumps(line, separators=(",", ":")) + "\n")
             files[which].flush()
             for tracker in trackers[which]:
@@ -100,6 +104,32 @@ def progressing(folders: Sequence[Path], clock: float, train: Callable[[Report],
     for folder in folders:
         done = f"{folder} after {time.perf_counter() - clock:.0f} s; `{after} {folder}` says what it is worth."
         console.print(done, markup=False, soft_wrap=True, highlight=False)
+
+
+def alone(folder: Path, until: ExitStack) -> None:
+    """See to it that nobody else trains in a folder; where the system has locks, which end with the process, however it ends.
+
+    **Raises:**
+
+    `UsageError` if somebody does.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    lock = until.enter_context((folder / LOCK).open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageError(f"another process trains in {str(folder)!r}. Wait for it, or name another folder with --out.") from error
+
+
+def trained_seconds(folder: Path) -> float:
+    """How long a training took, in all its sittings, s."""
+    from ._runs import METRICS, read_lines
+
+    lines = read_lines(folder / METRICS)
+    return sum(max(line["seconds"] for line in lines if line.get("sitting") == each) for each in {line.get("sitting") for line in lines})
 
 
 def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

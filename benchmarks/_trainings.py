@@ -15,7 +15,7 @@ from ._record import Record
 from ._rooms_diagnosis import LIGHTS, worst
 from ._rooms_objectives import OBJECTIVES, compose
 from ._statistics import rate, say_rate
-from ._train import Train
+from ._train import Train, trained_seconds
 
 HALF = ("joint_steps=1500", "films=12000", "play=12000", "predictor_steps=4000")  # of the recipe's steps
 TWICE = ("joint_steps=6000", "films=48000", "play=48000", "predictor_steps=16000")
@@ -113,11 +113,9 @@ def judge(run: Path, row: Row, episodes: int) -> dict[str, Any]:
     judged = json.loads((run / RESULT).read_text(encoding="utf-8"))
     seeds = [str(seed) for seed in range(episodes)]
     known = {name: [judged["rows"][name][seed] for seed in seeds] for name in (planned, *FLOORS)}
-    seconds = [json.loads(line)["seconds"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    trained = sum(last for last, after in zip(seconds, [*seconds[1:], 0.0], strict=True) if after < last)  # of every sitting
     return {
         "planner": planned,
-        "training_s": trained,
+        "training_s": trained_seconds(run),
         "replan_ms": [ms for episode in known[planned] for ms in episode["replan_ms"][1:]][:1000],
         "success": rate([episode["success"] for episode in known[planned]]),
         "floors": {floor: rate([episode["success"] for episode in known[floor]]) for floor in FLOORS},

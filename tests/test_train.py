@@ -1,6 +1,8 @@
 """`ebm train` and `ebm eval`, as small as they go: a folder that goes on, floors beside the planner, and clear errors."""
 
 import json
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import equinox as eqx
@@ -27,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks._cli import run
 from benchmarks._eval import MODELS
-from benchmarks._train import begin, read_settings
+from benchmarks._train import alone, begin, progressing, read_settings, trained_seconds
 
 SMALL = ["features=8", "context=8", "width=16", "joint_steps=100", "joint_films=4", "joint_frames=3", "head_steps=100"]
 SMALL += ["films=500", "frames=5", "play=500", "predictor_steps=100"]
@@ -217,6 +219,26 @@ def test_settings_are_checked():
     for word, complaint in (("sead=1", "Did you mean 'seed'"), ("films=many", "integer"), ("films=0", "positive")):
         with pytest.raises(Exception, match=complaint):
             read_settings((word,), known)
+
+
+def test_time_is_that_of_every_sitting_and_two_do_not_train_in_one_folder(tmp_path):
+    told = [(20, 30), (35, 60)]  # the second sitting begins later in its own time than the first ended
+    for seconds in told:
+        clock = time.perf_counter()
+
+        def train(report, seconds=seconds, clock=clock):
+            for moment in seconds:
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(time, "perf_counter", lambda moment=moment: clock + moment)
+                    report(0, "joint", 100, 200, {"loss": 1.0})
+
+        progressing([tmp_path], clock, train, "ebm eval")
+    assert trained_seconds(tmp_path) == pytest.approx(90)
+    with ExitStack() as until:
+        alone(tmp_path, until)
+        with pytest.raises(Exception, match="another process trains"):
+            progressing([tmp_path], 0.0, lambda report: None, "ebm eval")
+    progressing([tmp_path], 0.0, lambda report: None, "ebm eval")
 
 
 def test_a_folder_of_another_training_is_left_alone(tmp_path):
