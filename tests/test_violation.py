@@ -153,6 +153,15 @@ def test_what_was_watched_in_other_films_is_watched_again_and_not_reported(tmp_p
     assert "floors" in _curves.read_all(tmp_path)[part].source
 
 
+def test_a_frame_at_which_nothing_ever_happens_does_not_outweigh_the_others():
+    curves = np.random.default_rng(0).normal(1.0, 0.1, (40, 4, 32))
+    curves[:, :, 5] = 1.0 + 1e-6 * curves[:, :, 5]
+    unit = statistics.standard(curves)
+    small = curves[0, 0] + 1e-3 * (np.arange(32) == 5)
+    assert abs(unit(small)[5]) < 0.1
+    assert statistics.standard(np.ones((4, 4, 32))).deviation.tolist() == [1.0] * 32
+
+
 def test_other_orders_are_made_of_development_films(tmp_path, monkeypatch):
     parts = {split: _curves.Part("permanence", "O", split) for split in ("dev", "shuffled", "reversed")}
     given = cradle.quadruplets("permanence", "O", "dev", 0, 10)
