@@ -1,7 +1,6 @@
 """`ebm eval RUN`: pinned episodes in a trained world model, beside those of who knows nothing, and of who knows all."""
 
 import dataclasses
-import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +10,7 @@ import tyro
 
 from ._errors import UsageError, missing
 from ._record import read
-from ._runs import CONFIG, MODEL, read_config
+from ._runs import CONFIG, MODEL, read_config, seal
 
 FLOORS = ("random", "still", "straight", "oracle")
 RESULT = "eval.json"
@@ -69,8 +68,8 @@ class Eval:
         keep_compiled()
         model, rows = task.rows(trained, search)
         path, console = folder / RESULT, Console(stderr=True)
-        record, seal = read(path, "eval"), hashlib.sha256((trained / MODEL).read_bytes()).hexdigest()
-        if record.setdefault("model", seal) != seal:
+        record, sealed = read(path, "eval"), seal(trained)
+        if record.setdefault("model", sealed) != sealed:
             raise UsageError(f"{path} has episodes of another model than {trained / MODEL}. Move it away.")
         record |= {"diagnosis": clean(task.diagnose(model)), "success": task.RULE, "versions": versions()}
         seeds = range(self.seed, self.seed + self.episodes)

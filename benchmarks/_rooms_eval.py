@@ -156,14 +156,18 @@ def floor(name: str, seed: int, world: envs.TwoRooms | None = None) -> Policy:
             way = info["goal"] - info["position"]
             return way * min(1.0, longest / max(float(np.linalg.norm(way)), 1e-6))
         if tick % REPLAN == 0:  # it bounces off walls at random
-            state = envs.TwoRoomsState(jnp.asarray(info["position"]), jnp.float32(info["wall"]), jnp.float32(info["door"]))
-            ahead = np.asarray(route(world, state, jnp.asarray(info["goal"])))
+            ahead = np.asarray(route(world, at(info, info["position"]), jnp.asarray(info["goal"])))
         return ahead[tick % REPLAN]
 
     return policy
 
 
+def at(info: dict[str, Any], place: Any) -> envs.TwoRoomsState:
+    """The dot at a place (px) in the layout that an environment tells of."""
+    return envs.TwoRoomsState(jnp.asarray(place, jnp.float32), jnp.float32(info["wall"]), jnp.float32(info["door"]))
+
+
 @eqx.filter_jit
-def route(world: envs.TwoRooms, state: envs.TwoRoomsState, goal: Any) -> Any:
+def route(world: envs.TwoRooms, state: envs.TwoRoomsState, goal: Any, steps: int = REPLAN) -> Any:
     """The next actions of who knows wall and door."""
-    return envs.oracle_route(state, goal, REPLAN, SPEED * world.action_space.high[0], world)
+    return envs.oracle_route(state, goal, steps, SPEED * world.action_space.high[0], world)

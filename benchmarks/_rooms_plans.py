@@ -18,7 +18,7 @@ import envs
 import planners
 
 from ._rooms import HELD
-from ._rooms_eval import SPEED, pose
+from ._rooms_eval import at, pose, route
 
 SCENES, SEED = 24, 424242  # not what anything is judged on
 NEARER = 4.5  # px by which one plan must end nearer to the goal than the other, to be the better one
@@ -51,7 +51,7 @@ def compare(model: ebm.JEPA, planner: planners.AbstractPlanner, env: str) -> dic
     scenes = []
     for seed in range(SEED, SEED + SCENES):
         _, info = rooms.reset(seed=seed)
-        start = envs.TwoRoomsState(jnp.asarray(info["position"], jnp.float32), jnp.float32(info["wall"]), jnp.float32(info["door"]))
+        start = at(info, info["position"])
         goal = jnp.asarray(info["goal"], jnp.float32), jnp.asarray(info["goal_picture"])
         scenes.append(_compare(model, planner, rooms.model, start, *goal, jax.random.key(seed)))
     return {name: float(gap) for name, gap in gaps(Plans(*map(jnp.stack, zip(*scenes, strict=True)))).items()}
@@ -63,8 +63,8 @@ def _compare(model: ebm.JEPA, planner: Any, world: envs.TwoRooms, start: Any, go
     problem, state = pose(model).with_goal(model.encode(goal_picture).features), see(start.position)
     now = ebm.Now(0, problem.action_space.rest, 0.0)
     found = planner.plan(problem, state, planner.init(problem, state, key=key), now)[0].actions
-    route = envs.oracle_route(start, goal, len(found) * HELD, SPEED * world.action_space.high[0], world)
-    known = problem.project(route.reshape(len(found), HELD, -1).mean(axis=1), now)
+    way = route(world, start, goal, len(found) * HELD)
+    known = problem.project(way.reshape(len(found), HELD, -1).mean(axis=1), now)
 
     def imagined(actions: Array) -> Array:
         return problem.evaluate(state, actions, now, key=key).energy

@@ -140,8 +140,7 @@ def passable(info: dict[str, Any], place: np.ndarray) -> bool:
 
 def see(info: dict[str, Any], place: np.ndarray) -> np.ndarray:
     """The picture with the dot at `place`."""
-    state = envs.TwoRoomsState(jnp.asarray(place, jnp.float32), jnp.float32(info["wall"]), jnp.float32(info["door"]))
-    return np.asarray(envs.picture(state))
+    return np.asarray(envs.picture(_rooms_eval.at(info, place)))
 
 
 def with_disc(kind: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Outcome:
@@ -161,7 +160,6 @@ def with_disc(kind: str, model: ebm.JEPA, planner: planners.AbstractPlanner, see
 def keep_away(who: str, model: ebm.JEPA, planner: planners.AbstractPlanner, seed: int) -> Outcome:
     """Get away from a place and stay away: success is 20 px in every step of the second half."""
     env: Any = gymnasium.make("TwoRooms-v0").unwrapped
-    env.reset(seed=seed)
     rng = np.random.default_rng((seed, _rooms_eval.OWN))
     turn = rng.uniform(0, 2 * np.pi)
     _, info = env.reset(seed=seed)
@@ -229,8 +227,8 @@ def _drift(scene: Scene, who: str, seed: int, places: Any = ()) -> tuple[np.ndar
             action = np.zeros(2)
         elif who == "oracle":
             if not ahead:
-                layout = envs.TwoRoomsState(jnp.asarray(position), jnp.float32(scene.info["wall"]), jnp.float32(scene.info["door"]))
-                ahead = list(np.asarray(_rooms_eval.route(envs.TwoRooms(), layout, jnp.asarray(places[reached % 2], jnp.float32))))
+                layout, goal = _rooms_eval.at(scene.info, position), jnp.asarray(places[reached % 2], jnp.float32)
+                ahead = list(np.asarray(_rooms_eval.route(envs.TwoRooms(), layout, goal)))
             action = ahead.pop(0)
         else:
             way = places[reached % 2] - position if places else position - scene.place

@@ -1,5 +1,6 @@
 """A run folder: settings, one line for every step and every episode. Every line is written out at once, so a killed run stays readable."""
 
+import hashlib
 import json
 import math
 import re
@@ -164,6 +165,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def seal(folder: Path) -> str:
+    """What is different for every model that a training may have left."""
+    return hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -128,8 +128,10 @@ def trained_seconds(folder: Path) -> float:
     """How long a training took, in all its sittings, s."""
     from ._runs import METRICS, read_lines
 
-    lines = read_lines(folder / METRICS)
-    return sum(max(line["seconds"] for line in lines if line.get("sitting") == each) for each in {line.get("sitting") for line in lines})
+    longest: dict[Any, float] = {}
+    for line in read_lines(folder / METRICS):
+        longest[line.get("sitting")] = max(line["seconds"], longest.get(line.get("sitting"), 0.0))
+    return sum(longest.values())
 
 
 def read_settings(words: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """Surprise, film by film, on disk: a file for every concept, mode and split, in the folder of whoever watched."""
 
-import hashlib
 import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import ebm
 from envs import cradle
 
 from .._errors import UsageError
-from .._runs import MODEL
+from .._runs import MODEL, seal
 from . import _floors, _models, _objects, _oracle
 
 FOLDER = "surprise"  # in a run folder
@@ -112,20 +111,15 @@ def by_objects(learner: ebm.JointRecurrent, films: cradle.Films) -> Float[np.nda
 def score(name: str, parts: list[Part], films: Path, folder: Path) -> Iterator[Part]:
     """Watch what has not been watched yet, and say after every part that it is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    source = f"{FILMS}, watched by {name if name in BUILT_IN else sealed(Path(name))}"
+    # a model that is not there is complained of by who reads it
+    known = seal(Path(name)) if name not in BUILT_IN and (Path(name) / MODEL).exists() else name
+    source, who = f"{FILMS}, watched by {known}", cache(lambda: watchers(name, films))
     for part in parts:
         path = folder / f"{part.stem}.npz"
         if not path.exists() or read(path).source != source:
             shown = read_films(films, part)
-            curves = {label: watch(shown) for label, watch in watchers(name, films).items()}
-            write(path, Seen(curves, shown.hidden, source))
+            write(path, Seen({label: watch(shown) for label, watch in who().items()}, shown.hidden, source))
         yield part
-
-
-def sealed(folder: Path) -> str:
-    """What is different for every model."""
-    path = folder / MODEL
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""  # what is not there is complained of by who reads it
 
 
 def read_films(folder: Path, part: Part) -> cradle.Films:

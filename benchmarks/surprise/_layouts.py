@@ -9,7 +9,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -56,8 +56,10 @@ def read_layout(folder: Path, layout: str | None = None) -> Iterator[Item]:
 
 def is_set(folder: Path) -> bool:
     """Whether a folder is that of a set, and no film: some sets have a picture beside their films."""
-    pictures = folder.is_dir() and any(file.suffix.lower() in PICTURES for file in folder.iterdir())
-    return folder.is_dir() and (not pictures or any(next(_guarded(folder, name), None) is not None for name in LAYOUTS))
+    if not folder.is_dir():
+        return False
+    pictures = any(file.suffix.lower() in PICTURES for file in folder.iterdir())
+    return not pictures or any(next(_guarded(folder, name), None) is not None for name in LAYOUTS)
 
 
 def _guarded(folder: Path, name: str) -> Iterator[Item]:
@@ -156,8 +158,11 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 def _after(path: Path, start: int, other: tuple[Path, int]) -> np.ndarray:
     """What follows the priming, of no more frames than the other film of the pair has after its own."""
-    film = read_frames(path)[start:]
-    return film[max(len(film) - len(read_frames(other[0])[other[1] :]), 0) :]
+    film = _read_pair(path)[start:]
+    return film[max(len(film) - len(_read_pair(other[0])[other[1] :]), 0) :]
+
+
+_read_pair = lru_cache(2)(read_frames)  # each of a pair is asked how long it is when the other one is watched
 
 
 def _records(file: gzip.GzipFile) -> Iterator[dict[str, bytes]]:

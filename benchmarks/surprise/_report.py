@@ -67,7 +67,7 @@ def gather(runs: Sequence[Path]) -> dict[str, tuple[Watched, dict[str, Any]]]:
 
     `UsageError` for a folder in which nothing was scored, or seeds that did not watch the same.
     """
-    from .._runs import CONFIG
+    from .._runs import CONFIG, read_config
     from . import _curves
 
     found: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
@@ -76,7 +76,7 @@ def gather(runs: Sequence[Path]) -> dict[str, tuple[Watched, dict[str, Any]]]:
         if not seen:
             raise UsageError(f"{str(run)!r}: nothing was scored there. Run `ebm surprise score {run}` first.")
         config = run / CONFIG
-        settings = json.loads(config.read_text(encoding="utf-8"))["settings"] if config.exists() else {}
+        settings = read_config(config)["settings"] if config.exists() else {}
         mates = found.setdefault(title(run, settings), [])
         if any(settings == other for _, other in mates):
             raise UsageError(f"{str(run)!r} is named twice, or is the same training as another run. Seeds that count must differ.")

@@ -85,8 +85,8 @@ def together(scores: Sequence[Scores]) -> dict[str, Any]:
     each = [judge(one) for one in scores]
     figures: dict[str, Any] = {"quadruplets": each[0]["quadruplets"], "seeds": [one["interaction"]["rate"] for one in each]}
     for name, won in (("interaction", interaction_wins), ("pairs", pair_wins)):
-        wins = np.mean([won(one) for one in scores], axis=0)
-        figures[name] = {"rate": float(wins.mean()), "interval": bootstrap(wins)}
+        averaged = np.mean([won(one) for one in scores], axis=0)
+        figures[name] = {"rate": float(averaged.mean()), "interval": bootstrap(averaged)}
     every = [contrast(one) for one in scores]
     deltas = np.mean(every, axis=0)
     figures["contrast"] = {"mean": float(deltas.mean()), "interval": bootstrap(deltas)}
