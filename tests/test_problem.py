@@ -8,22 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Drift, PointMass, actions, assert_close, counted, now, point, slope, trajectory, weak
+from problems import ENERGY, GOAL, KEY, MODELS, RAILS, UNSURE, evaluate, plainly, problem
+from worlds import PointMass, actions, assert_close, counted, now, point, slope, trajectory, weak
 
 import ebm
-
-KEY = jax.random.key(3)
-GOAL = [0.6, 0.1]
-# An energy of a few units, so that differences of it are good to float32.
-ENERGY = (
-    ebm.Reach("site:tip", GOAL, tolerance=0.3)
-    + 0.2 * ebm.Effort()
-    + 0.1 * ebm.Smoothness()
-    + ebm.Terminal(ebm.Velocity("site:tip", tolerance=1.0))
-)
-RAILS = (ebm.KeepBelow("site:tip", 0.35, axis="x", scale=0.1), ebm.KeepApart("site:tip", GOAL, 0.2, name="apart"))
-UNSURE = PointMass(uncertain=True)
-MODELS = {"certain": PointMass(), "unsure": UNSURE, "drift": Drift()}
 
 
 class LargestAction(ebm.AbstractEnergy[ebm.Trajectory]):
@@ -54,10 +42,6 @@ class Command(ebm.AbstractGuardrail):
         return (state.position[0], action[0], previous_action[0], time)[self.index]
 
 
-def problem(model=UNSURE, energy=ENERGY, guardrails=RAILS, **options):
-    return ebm.Problem(model, energy, guardrails, **options)
-
-
 PROBLEMS = {
     "certain": problem(MODELS["certain"]),
     "drift": problem(MODELS["drift"]),
@@ -68,13 +52,6 @@ PROBLEMS = {
     "entropic": problem(num_latents=3, risk=ebm.Entropic(0.5)),
 }
 every = pytest.mark.parametrize("case", PROBLEMS.values(), ids=PROBLEMS.keys())
-
-
-def plainly(case, planned=None, moment=None, key=KEY):
-    return case.evaluate(point(), actions() if planned is None else planned, now(2, (0.1, 0.1)) if moment is None else moment, key=key)
-
-
-evaluate = eqx.filter_jit(plainly)
 
 
 @eqx.filter_jit
@@ -326,142 +303,6 @@ def test_evaluations_can_be_carried_through_a_scan():
     best, energies = jax.lax.scan(better, evaluate(case, weakly), batch)
     assert jnp.allclose(best.energy, jnp.minimum(energies.min(), evaluate(case, weakly).energy), rtol=1e-5)
     assert not weak(evaluate(case, weakly))
-
-
-LIMITED = problem(rate_limit=[1.0, 4.0])  # 0.1 and 0.4 for each step of 0.1 s
-NARROW = problem(limits=ebm.Box([-0.5, 0.1], [2.0, 0.2]))
-SCHEDULED = problem(limits=ebm.Box([[-1.0, -1.0], [0.2, -0.1], [-0.3, 0.0]], [[1.0, 1.0], [0.4, 0.1], [0.3, 0.0]]))
-
-
-project = eqx.filter_jit(lambda case, planned, moment: case.project(planned, moment))
-
-
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("previous", [(0.0, 0.0), (3.0, -9.0), (jnp.nan, jnp.inf)])
-@pytest.mark.parametrize("case", [LIMITED, NARROW, SCHEDULED, problem()], ids=["limited", "narrow", "scheduled", "free"])
-def test_a_projection_is_executable_and_changes_nothing_twice(case, previous, seed):
-    moment = now(0, previous)
-    wild = 3.0 * jax.random.normal(jax.random.key(seed), (12, 2))
-    wild = wild.at[3].set(jnp.nan).at[5, 0].set(jnp.inf).at[7, 1].set(-jnp.inf)
-    done = project(case, wild, moment)
-    assert case.action_space.contains(done)
-    assert (project(case, done, moment) == done).all()
-    start = case.action_space.clip(moment.previous_action)
-    if case.rate_limit is not None:
-        assert (jnp.abs(jnp.diff(jnp.concatenate([start[None], done]), axis=0)) <= jnp.array([0.1, 0.4]) + 1e-6).all()
-    assert jnp.allclose(project(case, done[1:], ebm.Now(1, done[0])), done[1:])
-    assert done.dtype == jnp.float32
-
-
-def test_what_is_executable_is_left_alone_and_limits_bind_step_by_step():
-    gentle = jnp.cumsum(jnp.full((5, 2), 0.05), axis=0)
-    assert jnp.allclose(project(LIMITED, gentle, now()), gentle)
-    ramp = project(LIMITED, jnp.ones((4, 2)), now())
-    assert jnp.allclose(ramp, jnp.array([[0.1, 0.4], [0.2, 0.8], [0.3, 1.0], [0.4, 1.0]]))
-    assert (problem(rate_limit=0.0).project(jnp.ones((4, 2)), now(0, (0.3, 0.2))) == jnp.array([0.3, 0.2])).all()
-    assert_close(problem(rate_limit=jnp.inf).project(actions(), now()), actions())
-
-
-def test_limits_hold_at_their_time_and_the_last_ones_stay():
-    ones = jnp.ones((4, 2))
-    both = problem(limits=SCHEDULED.limits, rate_limit=[1.0, 4.0])
-    for found, expected in (
-        (project(SCHEDULED, ones, now()), [[1.0, 1.0], [0.4, 0.1], [0.3, 0.0], [0.3, 0.0]]),
-        (project(SCHEDULED, -ones, now(1)), [[0.2, -0.1], [-0.3, 0.0], [-0.3, 0.0], [-0.3, 0.0]]),
-        (SCHEDULED.bounds(now(7), 2).high, [[0.3, 0.0], [0.3, 0.0]]),
-        (NARROW.action_space.high, [1.0, 0.2]),  # the model allows no more than 1
-        (NARROW.bounds(now(), 1).low, [[-0.5, 0.1]]),
-        (project(both, ones, now()), [[0.1, 0.4], [0.2, 0.1], [0.3, 0.0], [0.3, 0.0]]),
-        (both.relaxed(both.energy).limits.low, SCHEDULED.limits.low),
-    ):
-        assert_close(found, jnp.asarray(expected))
-    assert SCHEDULED.action_space.low.shape == (2,)
-
-
-def test_projections_batch():
-    batch = jnp.stack([3 * actions(seed=seed) for seed in range(3)])
-    loop = jnp.stack([project(LIMITED, planned, now()) for planned in batch])
-    assert_close(jax.vmap(LIMITED.project, in_axes=(0, None))(batch, now()), loop)
-
-
-def test_bounds_are_the_box_at_every_step():
-    box = problem().bounds(now(), 7)
-    assert box.low.shape == box.high.shape == (7, 2)
-    assert (box.low == -1).all()
-    assert box.contains(box.clip(10 * jnp.ones((3, 7, 2))))
-    assert eqx.filter_jit(lambda case: case.bounds(now(), 3).high)(problem()).shape == (3, 2)
-
-
-def test_goal_axes_make_the_batch_they_describe():
-    case = problem(energy=ebm.Reach("site:tip", GOAL) + ebm.Effort())
-    batch = eqx.filter_vmap(case.with_goal, out_axes=ebm.goal_axes(case))(jnp.zeros((4, 2)))
-    assert batch.energy.parts[0].goal.shape == (4, 2)
-    assert batch.energy.weights[0].shape == batch.model.mass.shape == ()
-
-
-TWO = problem(energy=ENERGY + 2 * ebm.Posture("slider", 0.1))
-
-
-def test_with_goal_changes_one_goal_and_nothing_else():
-    case = TWO.with_goal([0.0, 0.0], "reach")
-    assert (case.energy.parts[0].goal == 0).all()
-    back = case.with_goal(GOAL, name="reach")
-    assert eqx.tree_equal(back, TWO)
-    assert jax.tree.structure(case) == jax.tree.structure(TWO)
-    assert not weak(case)
-    reaching = problem(energy=2 * ebm.Reach("site:tip", GOAL) + ebm.Effort())
-    assert jnp.allclose(
-        evaluate(reaching.with_goal([0, 1])).energy, evaluate(problem(energy=2 * ebm.Reach("site:tip", [0, 1]) + ebm.Effort())).energy
-    )
-
-
-def test_goals_of_one_name_change_together():
-    twice = problem(energy=ebm.Reach("site:tip", GOAL) + 3 * ebm.Terminal(ebm.Reach("site:tip", GOAL)))
-    moved = twice.with_goal([1.0, 2.0])
-    assert (moved.energy.parts[0].goal == jnp.array([1.0, 2.0])).all()
-    assert (moved.energy.parts[1].term.goal == jnp.array([1.0, 2.0])).all()
-    mixed = problem(energy=ebm.Reach("site:tip", GOAL) + ebm.Reach("site:tip", 0.0, axis="x"))
-    with pytest.raises(ValueError, match="has shape"):
-        mixed.with_goal([1.0, 2.0])
-
-
-@pytest.mark.parametrize(
-    ("case", "goal", "name", "message"),
-    [
-        (TWO, [0.0, 0.0], None, r"`name` is needed.*'posture', 'reach', 'velocity'"),
-        (TWO, [0.0, 0.0], "grasp", r"no goal named 'grasp'.*'posture', 'reach', 'velocity'"),
-        (TWO, [0.0, 0.0, 0.0], "reach", r"shape \(2,\), got \(3,\)"),
-        (TWO, 0.0, "reach", r"shape \(2,\), got \(1,\)"),
-        (problem(energy=ebm.Effort()), 0.0, None, "none"),
-        (problem(energy=ebm.Effort()), 0.0, "reach", "none"),
-        (problem(energy=ebm.Reach("site:tip", "joint:slider")), 0.0, None, "none"),
-    ],
-)
-def test_a_goal_that_does_not_fit_is_refused(case, goal, name, message):
-    with pytest.raises(ValueError, match=message):
-        case.with_goal(goal, name)
-
-
-def test_a_goal_that_follows_a_reading_is_replaced_by_its_name():
-    following = problem(energy=ebm.Reach("site:tip", "site:tip", name="follow"))
-    assert float(following.evaluate(point(), actions(), now(), key=jax.random.key(0)).energy) == 0.0
-    fixed = following.with_goal([1.0, 2.0], "follow")
-    plain = problem(energy=ebm.Reach("site:tip", [1.0, 2.0], name="follow"))
-    energies = [float(p.evaluate(point(), actions(), now(), key=jax.random.key(0)).energy) for p in (fixed, plain)]
-    assert energies[0] == pytest.approx(energies[1])
-
-
-def test_goals_batch_and_nothing_else_does():
-    goals = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, -1.0]])
-    following = ebm.Reach("joint:slider", lambda state: state.read("site:tip")[:1], name="follow")
-    for energy in (ebm.Reach("site:tip", GOAL) + following, 2 * ebm.Terminal(ebm.Reach("site:tip", GOAL)) + ebm.Posture("slider", 0.1)):
-        case = problem(energy=energy)
-        axes = ebm.goal_axes(case)
-        batch = eqx.filter_vmap(lambda goal, case=case: case.with_goal(goal, "reach"), out_axes=axes)(goals)
-        assert batch.model.mass.shape == ()
-        judged = eqx.filter_vmap(evaluate, in_axes=(axes,))(batch)
-        loop = [evaluate(case.with_goal(goal, "reach")) for goal in goals]
-        assert_close(judged, jax.tree.map(lambda *leaves: jnp.stack(leaves), *loop), rtol=1e-4, atol=1e-5)
 
 
 def test_problems_batch_over_their_leaves():

@@ -9,7 +9,7 @@ over squares of pixels are seen and foreseen beside what is learned, for a repre
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,7 +24,7 @@ from envs import cradle
 
 from .._errors import UsageError, check_known
 from .._runs import MODEL
-from .._stages import EPOCH, check_counts
+from .._stages import EPOCH, check_counts, read_finished
 from . import _objects
 
 SCALE = 2  # pixels of a film along each side of one that a model sees
@@ -249,9 +249,9 @@ def load(folder: Path) -> tuple[Settings, ebm.JointRecurrent]:
 
     **Raises:**
 
-    `ebm.CheckpointError` if there is nothing, or something else.
+    `UsageError` if it has not ended yet; `ebm.CheckpointError` if there is nothing, or something else.
     """
-    about: dict[str, Any] = ebm.read_about(folder / MODEL)
+    about = read_finished(folder)
     try:
         settings = Settings(**about["settings"])
     except (KeyError, TypeError) as error:
