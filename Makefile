@@ -26,7 +26,7 @@ help:
 	@echo "make test-slow   the long tests, MJX among them"
 	@echo "make bench       Gymnasium by its own score, and the speed files; SUITES= names others"
 	@echo "make lint        ruff and pyright        make format   what ruff can mend itself"
-	@echo "make docs        API pages in site/      make lock     resolve the dependencies again (needs uv)"
+	@echo "make docs        API pages, and tables in docs/   make lock     resolve the dependencies again (needs uv)"
 
 venv: $(INSTALLED)
 
@@ -54,6 +54,7 @@ format: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(VENV)/bin/python docs/build.py
+	$(VENV)/bin/python -m benchmarks._tables
 
 # The second lock is resolved under the first, so that both agree on everything they share.
 lock:

@@ -74,7 +74,7 @@ def say(value: float | None, digits: int = 3) -> str:
         return "–"
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value)}"
-    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
 def say_mean(entry: dict[str, Any], digits: int = 3) -> str:
