@@ -1,11 +1,12 @@
 """The tables of `docs/results.md`, from the files in `benchmarks/results/`: `python -m benchmarks._tables`, which `make docs` runs.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and has a line for every row of `NAME.json` that was played.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and has a line for every row of `NAME.json` that was played. The one
+of `<!-- table: NAME MODE SPLIT -->` has a line for every concept of intuitive physics, and all who watched its films beside each other.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ._statistics import mean, say, say_mean, say_rate
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "results.md"
-MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: ([\w-]+)(?: (\w+) (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Summary = Mapping[str, Any]
 Column = Callable[[Summary], str]
@@ -27,7 +28,12 @@ def fill(text: str, folder: Path = RESULTS) -> str:
 
     `KeyError` for a table that nobody knows here; `OSError` if its file is missing.
     """
-    return MARKED.sub(lambda found: f"{found[1]}{table(found[2], folder)}\n{found[3]}", text)
+
+    def filled(found: re.Match[str]) -> str:
+        start, name, mode, split, end = found.groups()
+        return f"{start}{concepts(name, mode, split, folder) if mode else table(name, folder)}\n{end}"
+
+    return MARKED.sub(filled, text)
 
 
 def table(name: str, folder: Path = RESULTS) -> str:
@@ -39,7 +45,27 @@ def table(name: str, folder: Path = RESULTS) -> str:
         told = row if name == "peers" else row.get("summary")
         if told:
             lines.append([label, *(column(told) for column in columns.values())])
+    return _markdown(lines)
+
+
+def concepts(name: str, mode: str, split: str, folder: Path = RESULTS) -> str:
+    """How often each watcher tells which of two films is impossible, with 95 % intervals, as Markdown: concepts down, watchers across."""
+    rows = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    cells = {(row["concept"], row["who"]): _interaction(row) for row in rows if (row["mode"], row["split"]) == (mode, split)}
+    watchers = list(dict.fromkeys(who for _, who in cells))
+    lines = [["", *watchers], ["---"] * (1 + len(watchers))]
+    for concept in sorted({concept for concept, _ in cells}):
+        lines.append([concept, *(cells.get((concept, who), "–") for who in watchers)])
+    return _markdown(lines)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _interaction(row: Summary) -> str:
+    low, high = row["interaction"]["interval"]
+    return f"{row['interaction']['rate']:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _rate(key: str) -> Column:
