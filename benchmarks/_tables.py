@@ -6,11 +6,13 @@ of `<!-- table: NAME MODE SPLIT -->` has a line for every concept of intuitive p
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ._statistics import mean, say, say_mean, say_rate
+from .surprise._curves import Part
+from .surprise._table import Row, cells
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -40,32 +42,25 @@ def table(name: str, folder: Path = RESULTS) -> str:
     """One suite as Markdown."""
     columns = COLUMNS[name]
     rows: Mapping[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
-    lines = [["", *columns], ["---"] * (1 + len(columns))]
+    lines = []
     for label, row in rows.items():
         told = row if name == "peers" else row.get("summary")
         if told:
             lines.append([label, *(column(told) for column in columns.values())])
-    return _markdown(lines)
+    return _markdown(columns, lines)
 
 
 def concepts(name: str, mode: str, split: str, folder: Path = RESULTS) -> str:
     """How often each watcher tells which of two films is impossible, with 95 % intervals, as Markdown: concepts down, watchers across."""
-    rows = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
-    cells = {(row["concept"], row["who"]): _interaction(row) for row in rows if (row["mode"], row["split"]) == (mode, split)}
-    watchers = list(dict.fromkeys(who for _, who in cells))
-    lines = [["", *watchers], ["---"] * (1 + len(watchers))]
-    for concept in sorted({concept for concept, _ in cells}):
-        lines.append([concept, *(cells.get((concept, who), "–") for who in watchers)])
-    return _markdown(lines)
+    entries = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    asked = [entry for entry in entries if (entry["mode"], entry["split"]) == (mode, split)]
+    who, said = cells([Row(entry["who"], Part(entry["concept"], mode, split), entry) for entry in asked], split)
+    return _markdown(who, [[part.concept, *said[part]] for part in sorted(said)])
 
 
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _interaction(row: Summary) -> str:
-    low, high = row["interaction"]["interval"]
-    return f"{row['interaction']['rate']:.2f} ({low:.2f}–{high:.2f})"
+def _markdown(columns: Iterable[str], lines: Sequence[Sequence[str]]) -> str:
+    head = ["", *columns]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
 
 
 def _rate(key: str) -> Column:
