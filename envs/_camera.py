@@ -12,12 +12,12 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
+from ._surfaces import SKY_LEVELS, Lamp, dot, draw_texture, read_lights, read_surfaces
+
 VISIBLE_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # geom groups, as in MuJoCo's viewer
 FREE_VIEW_DISTANCE = 1.5  # model extents between the free camera and what it looks at
 SUN_DISTANCE = 50.0  # model extents from which a directional light casts its shadows
 SHADOW_BIAS = 1e-3  # model extents that a point is lifted, lest it shadow itself
-SKY_ZENITH, SKY_NADIR = (115, 160, 215), (250, 250, 250)  # RGB
-SKY_LEVELS = 256  # shades from nadir to zenith
 VIEW_KEYS = ("distance", "azimuth", "elevation", "lookat", "trackbodyid")
 
 
@@ -33,13 +33,6 @@ class RayImage(NamedTuple):
     normal: Float32[np.ndarray, "height width 3"]
     points: Float32[np.ndarray, "height width 3"]
     rays: Float32[np.ndarray, "height width 3"]
-
-
-class _Lamp(NamedTuple):
-    light: int  # id; -1 is the headlight
-    diffuse: np.ndarray
-    directional: bool
-    shadow: bool
 
 
 class _Grid(NamedTuple):
@@ -58,14 +51,6 @@ class _Hits(NamedTuple):
     depth: np.ndarray
     normal: np.ndarray  # (3, rays)
     points: np.ndarray  # the same
-
-
-class _Paint(NamedTuple):
-    geom: int
-    texels: np.ndarray  # (3, rows * columns), already multiplied by the geom's colour, 0 to 255
-    mean: np.ndarray  # (3, 1)
-    shape: tuple[int, int]
-    repeat: np.ndarray  # (2,), textures per metre along the plane's x and y
 
 
 class Camera:
@@ -116,8 +101,8 @@ class Camera:
         if orthographic or (self._id is not None and model.cam_sensorsize[self._id].any()):
             raise ValueError(f"`camera` {camera!r} is orthographic or has a sensor size. Use a perspective one with `fovy`.")
         self._focal = height / (2 * math.tan(math.radians(fovy) / 2))  # pixels
-        self._colors, self._paints = _read_surfaces(model)
-        self._ambient, self._lamps = _read_lights(model)
+        self._colors, self._paints = read_surfaces(model)
+        self._ambient, self._lamps = read_lights(model)
         self._grids: dict[int, tuple[bytes, _Grid]] = {}
 
     def cast(self, data: mujoco.MjData) -> RayImage:
@@ -231,7 +216,7 @@ class Camera:
             shown = index == paint.geom
             if shown.any():
                 footprint = grid.square * np.square(hits.depth) * np.float32(1 / (self._focal * samples))
-                np.copyto(color, _texture(paint, hits.points, footprint, eye, data), where=shown)
+                np.copyto(color, draw_texture(paint, hits.points, footprint, eye, data), where=shown)
         light = np.empty((len(self._ambient), index.size), np.float32)
         light[:] = self._ambient
         for lamp in self._lamps:
@@ -251,26 +236,26 @@ class Camera:
             rays = np.stack([(right * x + (up * y - z)).ravel() for x, y, z in axes])
             planes = rays.astype(np.float32)
             planes.flags.writeable = False  # every image shares them
-            square = _dot(planes, planes)
+            square = dot(planes, planes)
             sky = (planes[2] / np.sqrt(square) + 1) * np.float32((SKY_LEVELS - 1) / 2) + np.float32(self.model.ngeom)
             grid = _Grid(_interleave(rays, np.float64), planes, square, sky.astype(np.int32))
             self._grids[samples] = (key, grid)
         return grid
 
-    def _irradiance(self, lamp: _Lamp, normal: np.ndarray, points: np.ndarray, data: mujoco.MjData) -> np.ndarray:
+    def _irradiance(self, lamp: Lamp, normal: np.ndarray, points: np.ndarray, data: mujoco.MjData) -> np.ndarray:
         model, index = self.model, lamp.light
         beam = -self._pose(data)[1][:, 2] if index < 0 else data.light_xdir[index]
         if lamp.directional:
-            amount = np.maximum(_dot(normal, -beam.astype(np.float32)), 0)
+            amount = np.maximum(dot(normal, -beam.astype(np.float32)), 0)
             source = model.stat.center - SUN_DISTANCE * model.stat.extent * beam
         else:
             source = data.light_xpos[index]
             toward = source.astype(np.float32)[:, None] - points
-            distance = np.sqrt(_dot(toward, toward))
+            distance = np.sqrt(dot(toward, toward))
             constant, linear, quadratic = (float(x) for x in model.light_attenuation[index])
-            amount = np.maximum(_dot(normal, toward), 0) / (distance * (constant + distance * (linear + distance * quadratic)))
+            amount = np.maximum(dot(normal, toward), 0) / (distance * (constant + distance * (linear + distance * quadratic)))
             if model.light_type[index] == mujoco.mjtLightType.mjLIGHT_SPOT:
-                cosine = _dot(toward, -beam.astype(np.float32)) / distance
+                cosine = dot(toward, -beam.astype(np.float32)) / distance
                 inside = cosine >= math.cos(math.radians(model.light_cutoff[index]))
                 amount *= np.where(inside, np.abs(cosine) ** float(model.light_exponent[index]), np.float32(0))
         if self.shadows and lamp.shadow:
@@ -318,64 +303,6 @@ def _free_view(model: mujoco.MjModel, view: Mapping[str, Any]) -> tuple[np.ndarr
     return axes, distance, lookat, body, np.array([True, True, "lookat" not in view])
 
 
-def _read_surfaces(model: mujoco.MjModel) -> tuple[np.ndarray, list[_Paint]]:
-    """Colours (3, geoms + SKY_LEVELS), 0 to 255, by geom id and then by how high one looks, and what is painted on planes."""
-    sky = np.linspace(SKY_NADIR, SKY_ZENITH, SKY_LEVELS, dtype=np.float32).T
-    colors, paints = np.concatenate([np.zeros((3, model.ngeom), np.float32), sky], 1), []
-    for geom, material in enumerate(model.geom_matid):
-        rgb = model.geom_rgba[geom, :3] * 255
-        if material >= 0:
-            if (model.geom_rgba[geom] == 0.5 + 0.5 * (np.arange(4) == 3)).all():  # MuJoCo's default gives way to the material
-                rgb = model.mat_rgba[material, :3] * 255
-            texture = model.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]
-            if texture >= 0:
-                shape = (model.tex_height[texture], model.tex_width[texture], model.tex_nchannel[texture])
-                texels = model.tex_data[model.tex_adr[texture] :][: math.prod(shape)].reshape(shape)[..., :3]
-                texels = (texels / 255 * rgb).astype(np.float32)
-                rgb = texels.mean((0, 1))
-                flat = model.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D
-                if flat and model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE:
-                    size = model.geom_size[geom, :2]
-                    side = np.where((size == 0) | model.mat_texuniform[material], 1.0, 2 * size)
-                    repeat = (model.mat_texrepeat[material] / side).astype(np.float32)
-                    paints.append(_Paint(geom, texels.reshape(-1, 3).T.copy(), rgb[:, None], shape[:2], repeat))
-        colors[:, geom] = rgb
-    return colors, paints
-
-
-def _read_lights(model: mujoco.MjModel) -> tuple[np.ndarray, list[_Lamp]]:
-    head, ambient, lamps = model.vis.headlight, np.zeros((3, 1), np.float32), []
-    if head.active:
-        ambient[:, 0] += head.ambient
-        lamps.append(_Lamp(-1, head.diffuse.reshape(3, 1).astype(np.float32), True, False))
-    for index in np.flatnonzero(model.light_active):
-        kind, diffuse = model.light_type[index], model.light_diffuse[index].reshape(3, 1).astype(np.float32)
-        if kind != mujoco.mjtLightType.mjLIGHT_IMAGE:
-            ambient[:, 0] += model.light_ambient[index]
-            sun = bool(kind == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
-            lamps.append(_Lamp(int(index), diffuse, sun, bool(model.light_castshadow[index])))
-    if len(lamps) == 1 and lamps[0].light < 0 and (brightness := (ambient + lamps[0].diffuse).max()) > 0:
-        ambient, lamps = ambient / brightness, [lamps[0]._replace(diffuse=lamps[0].diffuse / brightness)]
-    if all((color == color[0]).all() for color in (ambient, *(lamp.diffuse for lamp in lamps))):  # white: one channel serves
-        return ambient[:1], [lamp._replace(diffuse=lamp.diffuse[:1]) for lamp in lamps]
-    return ambient, lamps
-
-
-def _texture(paint: _Paint, points: np.ndarray, footprint: np.ndarray, eye: np.ndarray, data: mujoco.MjData) -> np.ndarray:
-    axes, middle = data.geom_xmat[paint.geom].reshape(3, 3), data.geom_xpos[paint.geom]
-    rows, columns = paint.shape
-    with np.errstate(invalid="ignore"):
-        texel = []
-        for count, axis in ((columns, axes[:, 0] * paint.repeat[0]), (rows, axes[:, 1] * paint.repeat[1])):
-            turns = _dot(points, axis.astype(np.float32)) - np.float32(axis @ middle)
-            texel.append(((turns - np.floor(turns)) * np.float32(count)).astype(np.int32))
-    color = paint.texels.take(texel[1] * columns + texel[0], 1, mode="clip")
-    above = max(abs(axes[:, 2] @ (eye - middle)), np.finfo(np.float32).eps)  # m; footprint / above is how far a pixel reaches
-    blur = np.minimum(footprint * np.float32(2 * paint.repeat.max() / above), np.float32(1))  # 1: as far as a checker's square
-    color += (paint.mean - color) * blur
-    return color
-
-
 def _multi_ray(
     model: mujoco.MjModel, data: mujoco.MjData, origin: np.ndarray, rays: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -401,7 +328,3 @@ def _interleave(planes: np.ndarray, dtype: type) -> np.ndarray:
     for axis in range(3):
         vectors[:, axis] = planes[axis]  # thrice as fast as one transposed copy
     return vectors
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

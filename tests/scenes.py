@@ -18,6 +18,14 @@ SENSORS = """
 </sensor>
 """
 
+# A pendulum whose actuators are filled in.
+PENDULUM = """
+<mujoco>
+  <option timestep="0.02"/>
+  <worldbody><body name="pole"><joint name="hinge" axis="0 1 0"/><geom name="pole" size="0.1" pos="0 0 -0.5" mass="1"/></body></worldbody>
+  <actuator>{}</actuator>
+</mujoco>
+"""
 # A two-link arm in the air: no contact, smooth. One motor is direct, one is filtered.
 ARM = f"""
 <mujoco>
