@@ -337,7 +337,6 @@ def draw(figure: Any, record: Mapping[str, Any]) -> None:
         floors = [known[f"{task}, {floor}"]["summary"]["success"]["rate"] for floor in FLOORS if f"{task}, {floor}" in known]
         if floors:
             axes.axhline(max(floors), color="#6b7785", linestyle=":", linewidth=1.2, label="zero, random")
-        limits = 0.8 * min(TASKS[task].budgets), 1.25 * max(TASKS[task].budgets)
-        axes.set(xlim=limits, xscale="log", title=task, xlabel="model steps a replan", ylim=(-0.03, 1.03))
+        axes.set(xscale="log", title=task, xlabel="model steps a replan", ylim=(-0.03, 1.03))
     panels[0].set_ylabel("episodes that succeed")
     figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right center")
