@@ -11,10 +11,10 @@ import ebm
 import envs
 
 
-def explosive():
+def explosive(sensors=""):
     """A model that an action of a thousand breaks within a step or two, and small actions do not."""
     xml = PENDULUM.format('<motor name="motor" joint="hinge" gear="1e9" ctrlrange="-1000 1000"/>')
-    return envs.MujocoModel(mujoco.MjModel.from_xml_string(xml), period=0.04)
+    return envs.MujocoModel(mujoco.MjModel.from_xml_string(xml.replace("</mujoco>", f"{sensors}</mujoco>")), period=0.04)
 
 
 def test_divergence_is_marked_from_the_right_step_on_and_nowhere_else():
@@ -35,12 +35,9 @@ def test_divergence_is_marked_from_the_right_step_on_and_nowhere_else():
 
 
 def test_sensors_before_a_divergence_do_not_see_it():
-    xml = PENDULUM.format('<motor name="motor" joint="hinge" gear="1e9" ctrlrange="-1000 1000"/>').replace(
-        "</mujoco>",
+    model = explosive(
         '<sensor><jointpos name="angle" joint="hinge"/><jointactuatorfrc name="torque" joint="hinge"/><clock name="clock"/></sensor>'
-        "</mujoco>",
     )
-    model = envs.MujocoModel(mujoco.MjModel.from_xml_string(xml), period=0.04)
     calm = np.zeros((6, 1), np.float32)
     wild = calm.copy()
     wild[3:] = 1000.0
